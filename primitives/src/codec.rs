@@ -1,0 +1,245 @@
+//! The canonical, bounded binary encoding of everything that is hashed, signed, sent or stored.
+//!
+//! The format is Borsh: little-endian integers of fixed size, `u32` counts before sequences, one tag
+//! byte before enum contents and options, fields in order of declaration. Each value has exactly one
+//! encoding; sequences state their longest length in their type and are checked before memory is
+//! reserved; bytes after the value are an error. Source: Borsh specification 1.0.
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::ops::Deref;
+
+/// Why bytes from outside are not a value of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// More bytes than the place they came from may carry.
+    #[error("{found} bytes, but at most {limit} are allowed")]
+    TooLong {
+        /// Bytes given.
+        found: usize,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// Not the one canonical encoding of any value.
+    #[error("malformed encoding: {reason}")]
+    Malformed {
+        /// What the decoder met.
+        reason: String,
+    },
+}
+
+/// The canonical bytes of a value.
+#[must_use]
+pub fn encode<T: BorshSerialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Writing to memory cannot fail, and no type of ours refuses to be encoded.
+    let _ = value.serialize(&mut bytes);
+    bytes
+}
+
+/// Decodes a value from exactly these bytes.
+///
+/// # Errors
+/// [`DecodeError::TooLong`] above `limit` bytes; [`DecodeError::Malformed`] when the bytes are not
+/// the canonical encoding of a value, or more bytes follow it.
+pub fn decode<T: BorshDeserialize>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
+    if bytes.len() > limit {
+        return Err(DecodeError::TooLong { found: bytes.len(), limit });
+    }
+    T::try_from_slice(bytes).map_err(|error| DecodeError::Malformed { reason: error.to_string() })
+}
+
+pub(crate) fn invalid(reason: impl fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
+}
+
+/// A length outside the range that the type allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("length {found}, but {min} to {max} are allowed")]
+pub struct LengthError {
+    /// Length given.
+    pub found: usize,
+    /// Shortest allowed.
+    pub min: usize,
+    /// Longest allowed.
+    pub max: usize,
+}
+
+fn check_length(found: usize, min: usize, max: usize) -> Result<(), LengthError> {
+    if (min..=max).contains(&found) { Ok(()) } else { Err(LengthError { found, min, max }) }
+}
+
+/// A sequence of `MIN` to `MAX` items. Shape: `u32` count, then the items.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct List<T, const MIN: usize, const MAX: usize>(Vec<T>);
+
+impl<T, const MIN: usize, const MAX: usize> List<T, MIN, MAX> {
+    /// Checks the length.
+    ///
+    /// # Errors
+    /// [`LengthError`] outside `MIN..=MAX`.
+    pub fn new(items: Vec<T>) -> Result<Self, LengthError> {
+        check_length(items.len(), MIN, MAX)?;
+        Ok(Self(items))
+    }
+
+    /// The items.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T, const MIN: usize, const MAX: usize> Deref for List<T, MIN, MAX> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'a, T, const MIN: usize, const MAX: usize> IntoIterator for &'a List<T, MIN, MAX> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<T, const MAX: usize> Default for List<T, 0, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: BorshSerialize, const MIN: usize, const MAX: usize> BorshSerialize for List<T, MIN, MAX> {
+    fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.0.serialize(writer)
+    }
+}
+
+impl<T: BorshDeserialize, const MIN: usize, const MAX: usize> BorshDeserialize for List<T, MIN, MAX> {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+        let count = usize::try_from(u32::deserialize_reader(reader)?).map_err(invalid)?;
+        check_length(count, MIN, MAX).map_err(invalid)?;
+        // A count is a claim: memory follows the items that really arrive.
+        let mut items = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            items.push(T::deserialize_reader(reader)?);
+        }
+        Ok(Self(items))
+    }
+}
+
+/// Up to `MAX` bytes without meaning to the ledger. Shape: `u32` count, then the bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Blob<const MAX: usize>(Vec<u8>);
+
+impl<const MAX: usize> Blob<MAX> {
+    /// Checks the length.
+    ///
+    /// # Errors
+    /// [`LengthError`] above `MAX`.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, LengthError> {
+        check_length(bytes.len(), 0, MAX)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl<const MAX: usize> Deref for Blob<MAX> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Blob<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+fn read_bytes<R: Read>(reader: &mut R, max: usize) -> io::Result<Vec<u8>> {
+    let count = usize::try_from(u32::deserialize_reader(reader)?).map_err(invalid)?;
+    check_length(count, 0, max).map_err(invalid)?;
+    let mut bytes = vec![0; count];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl<const MAX: usize> BorshSerialize for Blob<MAX> {
+    fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.0.serialize(writer)
+    }
+}
+
+impl<const MAX: usize> BorshDeserialize for Blob<MAX> {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+        read_bytes(reader, MAX).map(Self)
+    }
+}
+
+/// Why a text may not be part of a ledger object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Too many bytes of UTF-8.
+    #[error(transparent)]
+    Length(#[from] LengthError),
+    /// Control characters could change what a user sees on a terminal.
+    #[error("control character U+{code:04X} at byte {position}")]
+    Control {
+        /// The character's code point.
+        code: u32,
+        /// Where it stands, in bytes from the start.
+        position: usize,
+    },
+}
+
+/// Up to `MAX` bytes of UTF-8 without control characters. Shape: `u32` count, then the bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Text<const MAX: usize>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    /// Checks length and characters.
+    ///
+    /// # Errors
+    /// [`TextError`] naming the length or the first control character.
+    pub fn new(text: &str) -> Result<Self, TextError> {
+        check_length(text.len(), 0, MAX)?;
+        if let Some((position, found)) = text.char_indices().find(|(_, found)| found.is_control()) {
+            return Err(TextError::Control { code: u32::from(found), position });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> fmt::Display for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl<const MAX: usize> BorshSerialize for Text<MAX> {
+    fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.0.serialize(writer)
+    }
+}
+
+impl<const MAX: usize> BorshDeserialize for Text<MAX> {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+        let bytes = read_bytes(reader, MAX)?;
+        let text = std::str::from_utf8(&bytes).map_err(invalid)?;
+        Self::new(text).map_err(invalid)
+    }
+}

@@ -1,0 +1,202 @@
+//! What a transaction did, in a form that can be proven years later.
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::address::{AccountId, DepositTag};
+use crate::codec::{self, List};
+use crate::hash::{Domain, Hash, hash};
+use crate::numbers::Amount;
+use crate::state::{AssetId, Balance, OrganisationId, Permission, Scope};
+
+macro_rules! failures {
+    ($($variant:ident = $code:literal, $name:literal, $doc:literal;)*) => {
+        /// Why a transaction that is in a block changed nothing. Codes and names are stable. The order
+        /// of the variants is part of the format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+        pub enum Failure { $(#[doc = $doc] $variant,)* }
+
+        impl Failure {
+            /// All failures in order of their codes.
+            pub const ALL: &'static [Failure] = &[$(Failure::$variant,)*];
+
+            /// The stable number, 1000 to 1999.
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self { $(Failure::$variant => $code,)* }
+            }
+
+            /// The stable name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Failure::$variant => $name,)* }
+            }
+
+            /// What it means, for people.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $(Failure::$variant => $doc,)* }
+            }
+        }
+    };
+}
+
+failures! {
+    Unauthorised = 1001, "unauthorised", "the signatures do not reach the threshold of an account that acts";
+    NonceConflict = 1002, "nonce_conflict", "another transaction of this sender used the nonce";
+    AccountUnknown = 1003, "account_unknown", "an account does not exist";
+    AccountExists = 1004, "account_exists", "the account exists already";
+    AccountClosed = 1005, "account_closed", "an account is closed";
+    OrganisationUnknown = 1006, "organisation_unknown", "the organisation does not exist";
+    AuthorityInvalid = 1007, "authority_invalid", "the authority's keys, weights, threshold or version are not allowed";
+    AssetUnknown = 1008, "asset_unknown", "the asset does not exist";
+    AssetExists = 1009, "asset_exists", "the symbol is taken";
+    AssetClosed = 1010, "asset_closed", "the asset is closed";
+    DecimalsInvalid = 1011, "decimals_invalid", "more than 18 decimals";
+    CapabilityMissing = 1012, "capability_missing", "the asset does not have the capability";
+    PermissionMissing = 1013, "permission_missing", "the acting account does not hold the permission";
+    PermissionLimit = 1014, "permission_limit", "the amount is above the limit of the permission";
+    GrantExceeds = 1015, "grant_exceeds", "nobody can grant more than they hold";
+    GrantUnknown = 1016, "grant_unknown", "there is no such grant";
+    LastAdministrator = 1017, "last_administrator", "the last administrator of a scope cannot be removed";
+    AmountZero = 1018, "amount_zero", "the amount is zero";
+    InsufficientFunds = 1019, "insufficient_funds", "the available balance is too small";
+    CapExceeded = 1020, "cap_exceeded", "the asset's supply would pass its cap";
+    SelfTransfer = 1021, "self_transfer", "sender and receiver are the same account";
+    MemoRequired = 1022, "memo_required", "the asset requires a memo";
+    AssertFailed = 1023, "assert_failed", "a condition of the transaction does not hold";
+    BalanceOverflow = 1024, "balance_overflow", "a balance would pass the largest amount";
+    ReceiptTooLarge = 1025, "receipt_too_large", "the transaction touches more than a receipt can hold";
+    Unsupported = 1026, "unsupported", "the asset needs a feature that this protocol version does not have";
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Verdict {
+    /// All actions took effect.
+    Committed,
+    /// No action took effect.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Position of the action at fault; absent if none is.
+        action: Option<u8>,
+    },
+}
+
+/// Something that happened. The order of the variants is part of the format.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Event {
+    /// An account was opened.
+    AccountCreated {
+        /// Which.
+        account: AccountId,
+        /// Owner.
+        organisation: OrganisationId,
+    },
+    /// An account's authority was replaced.
+    AuthoritySet {
+        /// Which.
+        account: AccountId,
+        /// New version.
+        version: u32,
+    },
+    /// An asset was created.
+    AssetCreated {
+        /// Which.
+        asset: AssetId,
+        /// By whom.
+        issuer: AccountId,
+    },
+    /// An asset's description was changed.
+    AssetUpdated {
+        /// Which.
+        asset: AssetId,
+    },
+    /// Units were created.
+    Minted {
+        /// Of what.
+        asset: AssetId,
+        /// For whom.
+        to: AccountId,
+        /// Smallest units.
+        amount: Amount,
+    },
+    /// Units were destroyed.
+    Burned {
+        /// Of what.
+        asset: AssetId,
+        /// Whose.
+        from: AccountId,
+        /// Smallest units.
+        amount: Amount,
+    },
+    /// Units were moved.
+    Transferred {
+        /// Of what.
+        asset: AssetId,
+        /// Payer.
+        from: AccountId,
+        /// Receiver.
+        to: AccountId,
+        /// Smallest units.
+        amount: Amount,
+        /// Whom within the receiver.
+        tag: Option<DepositTag>,
+    },
+    /// A permission was given.
+    Granted {
+        /// To whom.
+        grantee: AccountId,
+        /// What.
+        permission: Permission,
+        /// Where.
+        scope: Scope,
+        /// By whom.
+        granter: AccountId,
+    },
+    /// A permission was taken back.
+    Revoked {
+        /// From whom.
+        grantee: AccountId,
+        /// What.
+        permission: Permission,
+        /// Where.
+        scope: Scope,
+    },
+}
+
+/// A balance as a transaction left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BalanceAfter {
+    /// Whose.
+    pub account: AccountId,
+    /// Of what.
+    pub asset: AssetId,
+    /// The balance.
+    pub balance: Balance,
+}
+
+/// Most events, and most balances, in one receipt. A transaction that would need more fails.
+pub const RECEIPT_ENTRIES_MAX: usize = 2_048;
+/// Longest receipt in bytes.
+pub const RECEIPT_BYTES_MAX: usize = 512 * 1024;
+
+/// What one transaction did.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Receipt {
+    /// Transaction id.
+    pub transaction: Hash,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What happened, in order; empty unless committed.
+    pub events: List<Event, 0, RECEIPT_ENTRIES_MAX>,
+    /// Balances after, ascending by account and asset, each once; empty unless committed.
+    pub balances: List<BalanceAfter, 0, RECEIPT_ENTRIES_MAX>,
+}
+
+impl Receipt {
+    /// Leaf of the block's receipt list: `hash(list leaf, canonical bytes)`.
+    #[must_use]
+    pub fn leaf(&self) -> Hash {
+        hash(Domain::ListLeaf, &[&codec::encode(self)])
+    }
+}

@@ -1,0 +1,72 @@
+//! From a claim to a proof: values whose signatures were checked have a type of their own.
+use rand_core::CryptoRng;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::bundle::Bundle;
+use crate::keys::{SignatureCheck, verify_batch};
+use crate::transaction::SignedTransaction;
+
+/// A value proven to be signed by the keys it names. Cheap to clone. Only this module makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified<T>(Arc<T>);
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Proves a bundle by one batch over all its transactions.
+///
+/// # Errors
+/// The position of the first transaction with an invalid signature.
+pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verified<Bundle>, usize> {
+    let owners: Vec<(usize, SignatureCheck)> = bundle
+        .transactions()
+        .iter()
+        .enumerate()
+        .flat_map(|(position, signed)| signed.signature_checks().into_iter().map(move |check| (position, check)))
+        .collect();
+    let (positions, checks): (Vec<usize>, Vec<SignatureCheck>) = owners.into_iter().unzip();
+    match verify_batch(&checks, rng).first() {
+        None => Ok(Verified(Arc::new(bundle))),
+        Some(bad) => Err(positions.get(*bad).copied().unwrap_or_default()),
+    }
+}
+
+/// Proves transactions from many clients in one batch; the verdicts are in the order given.
+pub fn verify_transactions(
+    transactions: Vec<SignedTransaction>,
+    rng: &mut impl CryptoRng,
+) -> Vec<Result<Verified<SignedTransaction>, SignedTransaction>> {
+    let mut checks = Vec::new();
+    let mut owners = Vec::new();
+    for (position, signed) in transactions.iter().enumerate() {
+        for check in signed.signature_checks() {
+            checks.push(check);
+            owners.push(position);
+        }
+    }
+    let bad: std::collections::BTreeSet<usize> =
+        verify_batch(&checks, rng).into_iter().filter_map(|index| owners.get(index).copied()).collect();
+    let verdict = |(position, signed)| {
+        if bad.contains(&position) { Err(signed) } else { Ok(Verified(Arc::new(signed))) }
+    };
+    transactions.into_iter().enumerate().map(verdict).collect()
+}
+
+impl Verified<Bundle> {
+    /// The transactions of a proven bundle are proven.
+    pub fn verified_transactions(&self) -> impl Iterator<Item = Verified<SignedTransaction>> + '_ {
+        self.transactions().iter().map(|signed| Verified(Arc::clone(signed)))
+    }
+
+    /// Bundles proven transactions; nothing is checked again.
+    #[must_use]
+    pub fn from_verified(author: u8, sequence: u64, transactions: &[Verified<SignedTransaction>]) -> Option<Self> {
+        let shared = transactions.iter().map(|verified| Arc::clone(&verified.0)).collect();
+        Bundle::from_shared(author, sequence, shared).ok().map(|bundle| Self(Arc::new(bundle)))
+    }
+}
