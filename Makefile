@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh Debian 12 machine with Rust: `make testnet` and `make test`.
+# Both install what is missing first.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build testnet test format lint docs dependencies check clean
+
+# The compiled RocksDB library is kept outside the target folder: it takes far longer to build than
+# everything else together, and Cargo would build it again for each set of features.
+ROCKSDB := source scripts/rocksdb.sh
+CARGO_FLAGS := --release --locked --workspace
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## install what is missing: C++ compiler, libclang, the compiled RocksDB library
+	@scripts/setup.sh
+	@$(ROCKSDB) && echo "RocksDB library: $$ROCKSDB_LIB_DIR"
+
+build: setup ## build both programs
+	@$(ROCKSDB) && cargo build $(CARGO_FLAGS)
+
+testnet: build ## run four validators on this machine (ARGS="…" is passed on; see `quorate testnet --help`)
+	@exec "$${CARGO_TARGET_DIR:-target}/release/quorate" testnet $(ARGS)
+
+test: setup ## set up and run all tests
+	@$(ROCKSDB) && cargo test $(CARGO_FLAGS) --no-fail-fast
+
+format: ## check the formatting
+	cargo fmt --all --check
+
+lint: setup ## check the code; warnings are errors
+	@$(ROCKSDB) && cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+docs: setup ## build the reference; warnings are errors
+	@$(ROCKSDB) && RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
+
+dependencies: ## check versions, licences and sources of all dependencies
+	@scripts/setup.sh cargo-deny
+	cargo deny --offline --all-features check bans licenses sources
+	@! cargo tree --locked -p quorate-wallet-cli -e normal -i rocksdb 2>/dev/null | grep -q . \
+		|| { echo "the wallet links RocksDB"; exit 1; }
+
+check: format lint docs dependencies test ## everything that must pass before a commit
+
+clean: ## remove what was built here (the kept RocksDB library stays)
+	cargo clean
