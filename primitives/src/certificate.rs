@@ -203,7 +203,12 @@ impl Certificate {
         let check = |(index, signature): (u8, &Signature)| {
             let unknown = CertificateError::UnknownSigner { index, validators: set.len() };
             let key = *set.key(index).ok_or(unknown)?;
-            Ok(SignatureCheck { key, domain: Domain::SignVote, message: message.clone(), signature: *signature })
+            Ok(SignatureCheck {
+                key,
+                domain: Domain::SignVote,
+                message: message.clone(),
+                signature: *signature,
+            })
         };
         self.signers.iter().zip(self.signatures.iter()).map(check).collect()
     }

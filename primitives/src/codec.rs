@@ -83,6 +83,13 @@ impl<T, const MIN: usize, const MAX: usize> List<T, MIN, MAX> {
         Ok(Self(items))
     }
 
+    /// A list with one item, where the type allows that many.
+    #[must_use]
+    pub fn of_one(item: T) -> Self {
+        const { assert!(MIN <= 1 && MAX >= 1) };
+        Self(vec![item])
+    }
+
     /// The items.
     #[must_use]
     pub fn into_inner(self) -> Vec<T> {

@@ -21,21 +21,21 @@
     )
 )]
 
+pub mod address;
+pub mod block;
+pub mod bundle;
+pub mod certificate;
+pub mod codec;
 pub mod hash;
 pub mod keys;
-pub mod codec;
+pub mod light;
+pub mod merkle;
 pub mod numbers;
-pub mod address;
-pub mod transaction;
+pub mod receipt;
 pub mod signed;
 pub mod state;
-pub mod receipt;
-pub mod bundle;
-pub mod block;
+pub mod transaction;
 pub mod validators;
-pub mod certificate;
-pub mod merkle;
-pub mod light;
 
 pub use hash::{Domain, Hash};
 pub use keys::{PublicKey, SecretKey, Signature};

@@ -257,7 +257,12 @@ impl Finalized {
     /// # Errors
     /// [`LightError::OtherSubject`] for another transaction's receipt, [`LightError::Proof`] if it is
     /// not in the block's list.
-    pub fn receipt(&self, transaction: &Hash, receipt: Receipt, proof: &ListProof) -> Result<Proved<Receipt>, LightError> {
+    pub fn receipt(
+        &self,
+        transaction: &Hash,
+        receipt: Receipt,
+        proof: &ListProof,
+    ) -> Result<Proved<Receipt>, LightError> {
         if receipt.transaction != *transaction {
             return Err(LightError::OtherSubject { what: "the receipt is of another transaction" });
         }
@@ -271,11 +276,17 @@ impl Finalized {
     /// # Errors
     /// [`LightError::OtherSubject`] if the height does not fit the position, [`LightError::Proof`] if
     /// the block is not in the history.
-    pub fn ancestor(&self, header: Header, outcome: Outcome, proof: &ListProof) -> Result<Finalized, LightError> {
+    pub fn ancestor(
+        &self,
+        header: Header,
+        outcome: Outcome,
+        proof: &ListProof,
+    ) -> Result<Finalized, LightError> {
         // Position 0 of the history is the block at height 1.
         let position = header.height.previous().map(Height::get);
         let earlier = self.header.height.previous().map(Height::get);
-        if position != Some(proof.index) || earlier != Some(proof.count) || header.chain != self.header.chain {
+        if position != Some(proof.index) || earlier != Some(proof.count) || header.chain != self.header.chain
+        {
             return Err(LightError::OtherSubject { what: "the history proof is of another height" });
         }
         let block = header.id();

@@ -134,7 +134,13 @@ fn climb(steps: &Steps, path: &Path, bottom: Hash) -> Hash {
 }
 
 /// Shows that `neighbour` is where the bits of `path` lead, and differs from it within `bits`.
-fn check_absence(root: &Hash, path: &Path, steps: &Steps, neighbour: &Leaf, bits: u16) -> Result<(), ProofError> {
+fn check_absence(
+    root: &Hash,
+    path: &Path,
+    steps: &Steps,
+    neighbour: &Leaf,
+    bits: u16,
+) -> Result<(), ProofError> {
     check_steps(steps, Path::BITS)?;
     let difference = path.first_difference(&neighbour.path).ok_or(ProofError::Neighbour)?;
     // Were the key in the tree, its lowest common ancestor with the neighbour would stand at exactly
@@ -160,9 +166,13 @@ impl StateProof {
                 let leaf = Leaf { path, value: value_hash(bytes) };
                 check_root(root, climb(steps, &path, leaf.hash()))
             }
-            (Self::Absent { steps, neighbour }, None) => check_absence(root, &path, steps, neighbour, Path::BITS),
+            (Self::Absent { steps, neighbour }, None) => {
+                check_absence(root, &path, steps, neighbour, Path::BITS)
+            }
             (Self::EmptyTree, None) => check_root(root, Hash::ZERO),
-            (Self::Present { .. }, None) | (Self::Absent { .. } | Self::EmptyTree, Some(_)) => Err(ProofError::Kind),
+            (Self::Present { .. }, None) | (Self::Absent { .. } | Self::EmptyTree, Some(_)) => {
+                Err(ProofError::Kind)
+            }
         }
     }
 }
@@ -174,7 +184,12 @@ impl GroupProof {
     ///
     /// # Errors
     /// [`ProofError`] naming why the proof does not show it.
-    pub fn verify(&self, root: &Hash, group: &StateGroup, values: &[(StateKey, Vec<u8>)]) -> Result<(), ProofError> {
+    pub fn verify(
+        &self,
+        root: &Hash,
+        group: &StateGroup,
+        values: &[(StateKey, Vec<u8>)],
+    ) -> Result<(), ProofError> {
         let first = Path::first_of(group);
         match self {
             Self::Present { steps } => {
@@ -182,7 +197,8 @@ impl GroupProof {
                 if values.is_empty() {
                     return Err(ProofError::Kind);
                 }
-                let leaf = |(key, bytes): &(StateKey, Vec<u8>)| Leaf { path: key.path(), value: value_hash(bytes) };
+                let leaf =
+                    |(key, bytes): &(StateKey, Vec<u8>)| Leaf { path: key.path(), value: value_hash(bytes) };
                 let leaves: Vec<Leaf> = values.iter().map(leaf).collect();
                 let in_order = leaves.iter().is_sorted_by(|a, b| a.path < b.path);
                 if !in_order || values.iter().any(|(key, _)| key.group() != *group) {

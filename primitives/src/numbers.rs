@@ -91,7 +91,9 @@ counter! {
 }
 
 /// A quantity in the smallest unit of an asset. Range: all of `u128`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct Amount(u128);
 
 impl Amount {

@@ -27,7 +27,9 @@ pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verifie
         .transactions()
         .iter()
         .enumerate()
-        .flat_map(|(position, signed)| signed.signature_checks().into_iter().map(move |check| (position, check)))
+        .flat_map(|(position, signed)| {
+            signed.signature_checks().into_iter().map(move |check| (position, check))
+        })
         .collect();
     let (positions, checks): (Vec<usize>, Vec<SignatureCheck>) = owners.into_iter().unzip();
     match verify_batch(&checks, rng).first() {
@@ -36,11 +38,12 @@ pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verifie
     }
 }
 
-/// Proves transactions from many clients in one batch; the verdicts are in the order given.
+/// Proves transactions from many clients in one batch; the verdicts are in the order given, `None` for
+/// an invalid signature.
 pub fn verify_transactions(
     transactions: Vec<SignedTransaction>,
     rng: &mut impl CryptoRng,
-) -> Vec<Result<Verified<SignedTransaction>, SignedTransaction>> {
+) -> Vec<Option<Verified<SignedTransaction>>> {
     let mut checks = Vec::new();
     let mut owners = Vec::new();
     for (position, signed) in transactions.iter().enumerate() {
@@ -51,9 +54,7 @@ pub fn verify_transactions(
     }
     let bad: std::collections::BTreeSet<usize> =
         verify_batch(&checks, rng).into_iter().filter_map(|index| owners.get(index).copied()).collect();
-    let verdict = |(position, signed)| {
-        if bad.contains(&position) { Err(signed) } else { Ok(Verified(Arc::new(signed))) }
-    };
+    let verdict = |(position, signed)| (!bad.contains(&position)).then(|| Verified(Arc::new(signed)));
     transactions.into_iter().enumerate().map(verdict).collect()
 }
 
@@ -65,7 +66,11 @@ impl Verified<Bundle> {
 
     /// Bundles proven transactions; nothing is checked again.
     #[must_use]
-    pub fn from_verified(author: u8, sequence: u64, transactions: &[Verified<SignedTransaction>]) -> Option<Self> {
+    pub fn from_verified(
+        author: u8,
+        sequence: u64,
+        transactions: &[Verified<SignedTransaction>],
+    ) -> Option<Self> {
         let shared = transactions.iter().map(|verified| Arc::clone(&verified.0)).collect();
         Bundle::from_shared(author, sequence, shared).ok().map(|bundle| Self(Arc::new(bundle)))
     }

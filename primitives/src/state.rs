@@ -5,11 +5,15 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use crate::address::AccountId;
-use crate::codec::{self, List, Text};
-use crate::hash::{Domain, Hash, HexError, hash, hash_of, parse_hex};
-use crate::keys::{KeyError, PublicKey};
-use crate::numbers::{Amount, EpochNumber, Height, Timestamp};
-use crate::transaction::Nonce;
+use crate::codec::{self, Text};
+use crate::hash::{Domain, Hash, HexError, hash_of, parse_hex};
+use crate::numbers::{Amount, Height, Timestamp};
+
+mod authority;
+mod key;
+
+pub use authority::{Authority, AuthorityError, WeightedKey};
+pub use key::{Path, StateGroup, StateKey, value_hash};
 
 /// Names an organisation. Range: 1 to 32 lower-case letters, digits and hyphens, starting with a letter.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize)]
@@ -136,98 +140,6 @@ impl FromStr for AssetId {
     fn from_str(text: &str) -> Result<Self, HexError> {
         parse_hex(text).map(Self)
     }
-}
-
-/// A key and what its signature counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct WeightedKey {
-    /// The key.
-    pub key: PublicKey,
-    /// Range: 1 to 65,535.
-    pub weight: u16,
-}
-
-/// Who may act for an account: signatures whose weights reach the threshold.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Authority {
-    /// Weight needed. Range: 1 to the sum of all weights.
-    pub threshold: u32,
-    /// Keys strictly ascending, with their weights.
-    pub keys: List<WeightedKey, 1, 16>,
-    /// Counts replacements; the first is 0.
-    pub version: u32,
-}
-
-/// Why an authority may not enter the state.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthorityError {
-    /// Keys not strictly ascending.
-    #[error("keys must be strictly ascending")]
-    KeyOrder,
-    /// A key without weight.
-    #[error("weight 0 of key {key}, but 1 to 65535 are allowed")]
-    Weight {
-        /// Whose.
-        key: PublicKey,
-    },
-    /// A threshold that nobody needs or nobody reaches.
-    #[error("threshold {found}, but 1 to {sum} (the sum of the weights) are allowed")]
-    Threshold {
-        /// Given.
-        found: u32,
-        /// Sum of the weights.
-        sum: u32,
-    },
-    /// A key that may not control anything.
-    #[error("key {key}: {source}")]
-    Key {
-        /// Which.
-        key: PublicKey,
-        /// What is wrong.
-        source: KeyError,
-    },
-}
-
-impl Authority {
-    /// One key that acts alone, at version 0.
-    #[must_use]
-    pub fn single(key: PublicKey) -> Self {
-        let keys = List::new(vec![WeightedKey { key, weight: 1 }]).unwrap_or_else(|_| unreachable_list());
-        Self { threshold: 1, keys, version: 0 }
-    }
-
-    /// Checks order, weights, threshold and keys.
-    ///
-    /// # Errors
-    /// [`AuthorityError`] naming the first fault.
-    pub fn check(&self) -> Result<(), AuthorityError> {
-        if !self.keys.iter().is_sorted_by(|a, b| a.key < b.key) {
-            return Err(AuthorityError::KeyOrder);
-        }
-        let mut sum = 0_u32;
-        for WeightedKey { key, weight } in &self.keys {
-            key.check().map_err(|source| AuthorityError::Key { key: *key, source })?;
-            if *weight == 0 {
-                return Err(AuthorityError::Weight { key: *key });
-            }
-            sum = sum.saturating_add(u32::from(*weight));
-        }
-        if !(1..=sum).contains(&self.threshold) {
-            return Err(AuthorityError::Threshold { found: self.threshold, sum });
-        }
-        Ok(())
-    }
-
-    /// Whether these signers together may act.
-    #[must_use]
-    pub fn is_satisfied_by(&self, signers: &[PublicKey]) -> bool {
-        let counted = self.keys.iter().filter(|weighted| signers.contains(&weighted.key));
-        counted.fold(0_u32, |sum, weighted| sum.saturating_add(u32::from(weighted.weight))) >= self.threshold
-    }
-}
-
-fn unreachable_list<T, const MIN: usize, const MAX: usize>() -> List<T, MIN, MAX> {
-    unreachable!("one item is within the bounds of every list of keys")
 }
 
 /// A legal person of the consortium.
@@ -501,145 +413,4 @@ impl Parameters {
     pub fn hash(&self) -> Hash {
         hash_of(Domain::Parameters, self)
     }
-}
-
-/// Names a value in the state. Shape: one tag byte, then the fields; the same bytes are its key on disk.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum StateKey {
-    /// [`Parameters`].
-    Parameters,
-    /// [`crate::validators::ValidatorSet`] of an epoch.
-    Validators(EpochNumber),
-    /// [`Organisation`].
-    Organisation(OrganisationId),
-    /// [`Account`].
-    Account(AccountId),
-    /// [`Asset`].
-    Asset(AssetId),
-    /// [`Balance`]; grouped by account.
-    Balance(AccountId, AssetId),
-    /// [`Grant`]; grouped by grantee.
-    Grant(AccountId, Permission, Scope),
-    /// [`Marker`] of an authorised transaction; grouped by sender.
-    Nonce(AccountId, Nonce),
-    /// [`Marker`] of a transaction that its sender did not authorise, by transaction id.
-    Unauthorised(Hash),
-}
-
-/// Values whose paths share their first half, and which can be proven to be complete together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum StateGroup {
-    /// A single value: the group is the whole key.
-    Single(StateKey),
-    /// All balances of an account.
-    Balances(AccountId),
-    /// All grants of an account.
-    Grants(AccountId),
-    /// All markers of a sender.
-    Nonces(AccountId),
-}
-
-/// A value's position in the state tree. Shape: hash of the group (32) ‖ hash of the item (32); bit 0
-/// is the highest bit of the first byte.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Path([u8; 64]);
-
-impl fmt::Debug for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("…")
-    }
-}
-
-impl Path {
-    /// Number of bits in a path.
-    pub const BITS: u16 = 512;
-    /// Number of bits that a group's paths share.
-    pub const GROUP_BITS: u16 = 256;
-
-    /// Wraps bytes that were computed elsewhere.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 64 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 64] {
-        &self.0
-    }
-
-    /// The lowest path of a group.
-    #[must_use]
-    pub fn first_of(group: &StateGroup) -> Self {
-        Self::join(group.hash(), Hash::ZERO)
-    }
-
-    fn join(group: Hash, item: Hash) -> Self {
-        let mut bytes = [0; 64];
-        let (first, second) = bytes.split_at_mut(32);
-        first.copy_from_slice(group.as_bytes());
-        second.copy_from_slice(item.as_bytes());
-        Self(bytes)
-    }
-
-    /// The bit at a position below [`Path::BITS`]; `false` beyond.
-    #[must_use]
-    pub fn bit(&self, position: u16) -> bool {
-        let byte = self.0.get(usize::from(position >> 3)).copied().unwrap_or(0);
-        byte & (0x80_u8 >> (position & 7)) != 0
-    }
-
-    /// The first position at which two paths differ.
-    #[must_use]
-    pub fn first_difference(&self, other: &Self) -> Option<u16> {
-        let mut position = 0_u16;
-        for (a, b) in self.0.iter().zip(&other.0) {
-            let difference = a ^ b;
-            if difference != 0 {
-                let within = u16::try_from(difference.leading_zeros()).unwrap_or(0);
-                return Some(position.saturating_add(within));
-            }
-            position = position.saturating_add(8);
-        }
-        None
-    }
-}
-
-impl StateGroup {
-    /// First half of the group's paths: `hash(group, canonical bytes)`.
-    #[must_use]
-    pub fn hash(&self) -> Hash {
-        hash_of(Domain::StateGroup, self)
-    }
-}
-
-impl StateKey {
-    /// The group this key belongs to.
-    #[must_use]
-    pub fn group(&self) -> StateGroup {
-        match self {
-            Self::Balance(account, _) => StateGroup::Balances(*account),
-            Self::Grant(grantee, _, _) => StateGroup::Grants(*grantee),
-            Self::Nonce(sender, _) => StateGroup::Nonces(*sender),
-            Self::Parameters
-            | Self::Validators(_)
-            | Self::Organisation(_)
-            | Self::Account(_)
-            | Self::Asset(_)
-            | Self::Unauthorised(_) => StateGroup::Single(self.clone()),
-        }
-    }
-
-    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`.
-    #[must_use]
-    pub fn path(&self) -> Path {
-        Path::join(self.group().hash(), hash_of(Domain::StateItem, self))
-    }
-}
-
-/// What a leaf commits to: `hash(state value, canonical bytes)`.
-#[must_use]
-pub fn value_hash(bytes: &[u8]) -> Hash {
-    hash(Domain::StateValue, &[bytes])
 }

@@ -66,10 +66,8 @@ impl Transaction {
     /// named signers in any order.
     pub fn sign(self, keys: &[SecretKey]) -> Result<SignedTransaction, MalformedTransaction> {
         let message = codec::encode(&self);
-        let mut signatures: Vec<(PublicKey, Signature)> = keys
-            .iter()
-            .map(|key| (key.public_key(), key.sign(Domain::SignTransaction, &message)))
-            .collect();
+        let mut signatures: Vec<(PublicKey, Signature)> =
+            keys.iter().map(|key| (key.public_key(), key.sign(Domain::SignTransaction, &message))).collect();
         signatures.sort_unstable_by_key(|(key, _)| *key);
         if !signatures.iter().map(|(key, _)| key).eq(self.signers.iter()) {
             return Err(MalformedTransaction::MissingSignature);

@@ -151,7 +151,9 @@ pub const fn quorum(n: usize) -> usize {
 }
 
 /// A set of validator indices. Shape: 16 bytes, bit `i` (little endian) for index `i`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct Signers(u128);
 
 impl Signers {

@@ -1,0 +1,150 @@
+//! Where a value lies: its key, its group, and its path in the state tree.
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::fmt;
+
+use super::{AssetId, OrganisationId, Permission, Scope};
+use crate::address::AccountId;
+use crate::hash::{Domain, Hash, hash, hash_of};
+use crate::numbers::EpochNumber;
+use crate::transaction::Nonce;
+
+/// Names a value in the state. Shape: one tag byte, then the fields; the same bytes are its key on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum StateKey {
+    /// [`super::Parameters`].
+    Parameters,
+    /// [`crate::validators::ValidatorSet`] of an epoch.
+    Validators(EpochNumber),
+    /// [`super::Organisation`].
+    Organisation(OrganisationId),
+    /// [`super::Account`].
+    Account(AccountId),
+    /// [`super::Asset`].
+    Asset(AssetId),
+    /// [`super::Balance`]; grouped by account.
+    Balance(AccountId, AssetId),
+    /// [`super::Grant`]; grouped by grantee.
+    Grant(AccountId, Permission, Scope),
+    /// [`super::Marker`] of an authorised transaction; grouped by sender.
+    Nonce(AccountId, Nonce),
+    /// [`super::Marker`] of a transaction that its sender did not authorise, by transaction id.
+    Unauthorised(Hash),
+}
+
+/// Values whose paths share their first half, and which can be proven to be complete together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum StateGroup {
+    /// A single value: the group is the whole key.
+    Single(StateKey),
+    /// All balances of an account.
+    Balances(AccountId),
+    /// All grants of an account.
+    Grants(AccountId),
+    /// All markers of a sender.
+    Nonces(AccountId),
+}
+
+/// A value's position in the state tree. Shape: hash of the group (32) ‖ hash of the item (32); bit 0
+/// is the highest bit of the first byte.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct Path([u8; 64]);
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("…")
+    }
+}
+
+impl Path {
+    /// Number of bits in a path.
+    pub const BITS: u16 = 512;
+    /// Number of bits that a group's paths share.
+    pub const GROUP_BITS: u16 = 256;
+
+    /// Wraps bytes that were computed elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// The lowest path of a group.
+    #[must_use]
+    pub fn first_of(group: &StateGroup) -> Self {
+        Self::join(group.hash(), Hash::ZERO)
+    }
+
+    fn join(group: Hash, item: Hash) -> Self {
+        let mut bytes = [0; 64];
+        let (first, second) = bytes.split_at_mut(32);
+        first.copy_from_slice(group.as_bytes());
+        second.copy_from_slice(item.as_bytes());
+        Self(bytes)
+    }
+
+    /// The bit at a position below [`Path::BITS`]; `false` beyond.
+    #[must_use]
+    pub fn bit(&self, position: u16) -> bool {
+        let byte = self.0.get(usize::from(position >> 3)).copied().unwrap_or(0);
+        byte & (0x80_u8 >> (position & 7)) != 0
+    }
+
+    /// The first position at which two paths differ.
+    #[must_use]
+    pub fn first_difference(&self, other: &Self) -> Option<u16> {
+        let mut position = 0_u16;
+        for (a, b) in self.0.iter().zip(&other.0) {
+            let difference = a ^ b;
+            if difference != 0 {
+                let within = u16::try_from(difference.leading_zeros()).unwrap_or(0);
+                return Some(position.saturating_add(within));
+            }
+            position = position.saturating_add(8);
+        }
+        None
+    }
+}
+
+impl StateGroup {
+    /// First half of the group's paths: `hash(group, canonical bytes)`.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        hash_of(Domain::StateGroup, self)
+    }
+}
+
+impl StateKey {
+    /// The group this key belongs to.
+    #[must_use]
+    pub fn group(&self) -> StateGroup {
+        match self {
+            Self::Balance(account, _) => StateGroup::Balances(*account),
+            Self::Grant(grantee, _, _) => StateGroup::Grants(*grantee),
+            Self::Nonce(sender, _) => StateGroup::Nonces(*sender),
+            Self::Parameters
+            | Self::Validators(_)
+            | Self::Organisation(_)
+            | Self::Account(_)
+            | Self::Asset(_)
+            | Self::Unauthorised(_) => StateGroup::Single(self.clone()),
+        }
+    }
+
+    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        Path::join(self.group().hash(), hash_of(Domain::StateItem, self))
+    }
+}
+
+/// What a leaf commits to: `hash(state value, canonical bytes)`.
+#[must_use]
+pub fn value_hash(bytes: &[u8]) -> Hash {
+    hash(Domain::StateValue, &[bytes])
+}
