@@ -5,12 +5,12 @@
 //! the file that carries it, [`network`] what is pinned about a network, and [`home`] where all of
 //! them lie. Nothing here talks to a network.
 
-pub mod names;
-pub mod files;
 pub mod cipher;
-pub mod key_file;
-pub mod network;
+pub mod files;
 pub mod home;
+pub mod key_file;
+pub mod names;
+pub mod network;
 
 pub use cipher::{Cost, Passphrase, Protection};
 pub use home::{Home, HomeError};
