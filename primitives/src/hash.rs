@@ -132,6 +132,8 @@ pub enum Domain {
     Leaders,
     /// Record chain of a validator's vote log.
     VoteLog,
+    /// Secret of a worthless key of a test network: seed and name, so that it is the same every time.
+    TestKey,
 }
 
 impl Domain {
@@ -163,6 +165,7 @@ impl Domain {
             Self::SignVote => b"quorate/vote/1\0",
             Self::Leaders => b"quorate/leaders/1\0",
             Self::VoteLog => b"quorate/vote-log/1\0",
+            Self::TestKey => b"quorate/test-key/1\0",
         }
     }
 }
