@@ -132,6 +132,8 @@ pub enum Domain {
     Leaders,
     /// Record chain of a validator's vote log.
     VoteLog,
+    /// Checksum of the record of how far a node's database must reach.
+    HighWater,
     /// Secret of a worthless key of a test network: seed and name, so that it is the same every time.
     TestKey,
 }
@@ -165,6 +167,7 @@ impl Domain {
             Self::SignVote => b"quorate/vote/1\0",
             Self::Leaders => b"quorate/leaders/1\0",
             Self::VoteLog => b"quorate/vote-log/1\0",
+            Self::HighWater => b"quorate/high-water/1\0",
             Self::TestKey => b"quorate/test-key/1\0",
         }
     }
