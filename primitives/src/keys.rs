@@ -156,7 +156,7 @@ fn signed_bytes(domain: Domain, message: &[u8]) -> Vec<u8> {
 }
 
 /// One signature to be checked in a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureCheck {
     /// Who is said to have signed.
     pub key: PublicKey,
