@@ -1,0 +1,207 @@
+//! The bytes of one file of the vote log, and how to tell a torn tail from damage.
+//!
+//! A file is a header and records. Shape of the header (136 bytes, numbers little endian):
+//! magic (8) ‖ format version (4) ‖ chain (32) ‖ key (32) ‖ epoch (8) ‖ number of the file (8) ‖
+//! sequence of its first record (8) ‖ hash of the record before (32) ‖ CRC-32 of all that (4).
+//!
+//! Shape of a record: length (4) ‖ sequence (8) ‖ CRC-32 of these twelve bytes (4) ‖ the record's
+//! bytes ‖ `hash(vote log, hash of the record before ‖ sequence ‖ bytes)` (32) ‖ CRC-32 of everything
+//! from the length on (4). Because the length has a checksum of its own, a record that ends after the
+//! end of the file was certainly never completed, and a record that is complete but wrong is
+//! certainly damaged.
+use quorate_primitives::hash::{Domain, Hash, hash};
+use quorate_primitives::{EpochNumber, PublicKey};
+
+use super::Identity;
+
+/// First bytes of every file.
+const MAGIC: &[u8; 8] = b"QRTVOTES";
+/// Version of the layout above.
+const FORMAT_VERSION: u32 = 1;
+/// Bytes of a header.
+pub(super) const HEADER_BYTES: usize = 136;
+/// Bytes of a record before its content.
+const PREFIX_BYTES: usize = 16;
+/// Bytes of a record after its content.
+const SUFFIX_BYTES: usize = 36;
+/// Longest content of a record: a full block body takes less than 5 MiB.
+pub(super) const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// File systems that lose the end of a file leave it missing, or as zeros from such a boundary on.
+const SECTOR_BYTES: usize = 512;
+
+/// What a file says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Whose log it is.
+    pub(super) identity: Identity,
+    /// Number of the file.
+    pub(super) number: u64,
+    /// Sequence of its first record.
+    pub(super) first: u64,
+    /// Hash of the record before its first.
+    pub(super) previous: Hash,
+}
+
+/// Takes fields of fixed size from the front of bytes.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk::<N>()?;
+        self.0 = tail;
+        Some(*head)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+}
+
+impl Header {
+    /// The canonical bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend(self.identity.chain.as_bytes());
+        bytes.extend(self.identity.key.as_bytes());
+        bytes.extend(self.identity.epoch.get().to_le_bytes());
+        bytes.extend(self.number.to_le_bytes());
+        bytes.extend(self.first.to_le_bytes());
+        bytes.extend(self.previous.as_bytes());
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header, or says why it is none.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+        let bytes = bytes.get(..HEADER_BYTES).ok_or("the header is incomplete")?;
+        let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
+        if crc32fast::hash(content).to_le_bytes() != checksum {
+            return Err("the checksum of the header is wrong");
+        }
+        let mut cursor = Cursor(content);
+        let magic: [u8; 8] = cursor.take().ok_or("the header is incomplete")?;
+        let version = cursor.take().map(u32::from_le_bytes);
+        if &magic != MAGIC || version != Some(FORMAT_VERSION) {
+            return Err("the header is of another format or version");
+        }
+        Self::decode_fields(&mut cursor).ok_or("the header is incomplete")
+    }
+
+    fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let chain = Hash::from_bytes(cursor.take()?);
+        let key = PublicKey::from_bytes(cursor.take()?);
+        let epoch = EpochNumber::new(cursor.number()?);
+        let number = cursor.number()?;
+        let first = cursor.number()?;
+        let previous = Hash::from_bytes(cursor.take()?);
+        Some(Self { identity: Identity { chain, key, epoch }, number, first, previous })
+    }
+}
+
+/// The hash that chains a record to the one before.
+fn chain_hash(previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
+    hash(Domain::VoteLog, &[previous.as_bytes(), &sequence.to_le_bytes(), content])
+}
+
+/// Appends one record to a buffer and returns its hash.
+pub(super) fn push_record(buffer: &mut Vec<u8>, previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
+    let start = buffer.len();
+    let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
+    buffer.extend(length.to_le_bytes());
+    buffer.extend(sequence.to_le_bytes());
+    let prefix = crc32fast::hash(buffer.get(start..).unwrap_or_default());
+    buffer.extend(prefix.to_le_bytes());
+    buffer.extend(content);
+    let digest = chain_hash(previous, sequence, content);
+    buffer.extend(digest.as_bytes());
+    let whole = crc32fast::hash(buffer.get(start..).unwrap_or_default());
+    buffer.extend(whole.to_le_bytes());
+    digest
+}
+
+/// One record found in a file.
+pub(super) struct Found<'a> {
+    /// The record's bytes.
+    pub(super) content: &'a [u8],
+    /// Its place in the chain.
+    pub(super) digest: Hash,
+    /// Offset of the byte after it.
+    pub(super) end: usize,
+}
+
+/// What stands at an offset.
+pub(super) enum At<'a> {
+    /// A good record.
+    Record(Found<'a>),
+    /// The end of the file.
+    End,
+    /// The beginning of a record that was never completed; nothing follows it.
+    Torn,
+    /// Something that was complete once and is wrong now.
+    Damaged(&'static str),
+}
+
+/// Reads what stands at `offset`, where a record with this sequence is expected.
+pub(super) fn read_record<'a>(file: &'a [u8], offset: usize, previous: &Hash, sequence: u64) -> At<'a> {
+    let rest = file.get(offset..).unwrap_or_default();
+    if rest.is_empty() {
+        return At::End;
+    }
+    match parse(rest, previous, sequence) {
+        Ok(Some((content, digest))) => {
+            let end = offset + PREFIX_BYTES + content.len() + SUFFIX_BYTES;
+            At::Record(Found { content, digest, end })
+        }
+        Ok(None) => At::Torn,
+        Err(reason) => match written_part(file, offset).map(|part| parse(part, previous, sequence)) {
+            Some(Ok(None)) => At::Torn,
+            Some(Ok(Some(_)) | Err(_)) | None => At::Damaged(reason),
+        },
+    }
+}
+
+/// The record at the front of `rest`; `None` when `rest` ends before the record does.
+fn parse<'a>(rest: &'a [u8], previous: &Hash, sequence: u64) -> Result<Option<(&'a [u8], Hash)>, &'static str> {
+    let mut cursor = Cursor(rest);
+    let (Some(length), Some(found), Some(checksum)) =
+        (cursor.take().map(u32::from_le_bytes), cursor.number(), cursor.take::<4>())
+    else {
+        return Ok(None);
+    };
+    if crc32fast::hash(rest.get(..PREFIX_BYTES - 4).unwrap_or_default()).to_le_bytes() != checksum {
+        return Err("the checksum of a record's length is wrong");
+    }
+    if found != sequence {
+        return Err("a record is missing or stands twice");
+    }
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > RECORD_BYTES_MAX {
+        return Err("a record is longer than any that is written");
+    }
+    let Some(content) = cursor.0.get(..length) else { return Ok(None) };
+    let mut suffix = Cursor(cursor.0.get(length..).unwrap_or_default());
+    let (Some(digest), Some(checksum)) = (suffix.take().map(Hash::from_bytes), suffix.take::<4>()) else {
+        return Ok(None);
+    };
+    let covered = rest.get(..PREFIX_BYTES + length + SUFFIX_BYTES - 4).unwrap_or_default();
+    if crc32fast::hash(covered).to_le_bytes() != checksum {
+        return Err("the checksum of a record is wrong");
+    }
+    if chain_hash(previous, sequence, content) != digest {
+        return Err("a record does not follow the one before it");
+    }
+    Ok(Some((content, digest)))
+}
+
+/// The bytes from `offset` on without the zeros that fill the end of the file from a sector boundary
+/// on; `None` when it does not end so.
+fn written_part(file: &[u8], offset: usize) -> Option<&[u8]> {
+    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if written <= offset {
+        return Some(&[]);
+    }
+    let boundary = written.next_multiple_of(SECTOR_BYTES);
+    if boundary >= file.len() { None } else { file.get(offset..boundary) }
+}
