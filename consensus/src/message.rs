@@ -4,10 +4,10 @@
 //! [`quorate_primitives::certificate`].
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use quorate_primitives::View;
 use quorate_primitives::block::Header;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind, Vote};
 use quorate_primitives::codec::List;
-use quorate_primitives::View;
 
 /// Most certificates that travel with a proposal; a voter asks for the rest (rule R11).
 pub const PROOF_MAX: usize = 8;

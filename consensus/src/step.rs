@@ -11,7 +11,9 @@
 //! 6. A judged block whose parent was executed is executed without being asked, and so is a block that
 //!    this validator built itself.
 //! 7. `Built`, `Fetched`, `Judged` and `Executed` may come late, twice or never. `Fetch` and `Judge`
-//!    may be asked more than once for the same block, and are then answered again.
+//!    may be asked more than once for the same block (with other holders, or after a restart), and are
+//!    then answered again; a block that was executed before is also reported as executed again.
+//! 8. Every `Check` is answered, once.
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use quorate_primitives::block::Header;
@@ -140,7 +142,8 @@ pub enum Input {
     },
     /// A validator became reachable.
     Connected(u8),
-    /// There is something to order, and all validators know it. Saying it again is harmless.
+    /// There is something to order, and all validators know it. It holds until the next block is
+    /// notarized: what is left over then is said again. Saying it twice is harmless.
     Pending,
 }
 
@@ -206,13 +209,16 @@ pub enum Effect {
         /// There is nothing to order: wait for the idle interval in addition.
         idle: bool,
     },
-    /// Build a block on this parent and answer with [`Input::Built`], at once if there is none to be
-    /// had. The view's own timer ends the wait.
+    /// Build a block on this parent and answer with [`Input::Built`]. The answer may wait for pacing;
+    /// the view's own timer ends the wait. A block that cannot be built is said at once.
     Build {
         /// View of the block.
         view: View,
         /// Its parent, which is certified.
         parent: Parent,
+        /// The others also wait for the idle interval: an empty block need not be built before it ends.
+        /// Without it they expect a block soon, even an empty one.
+        idle: bool,
     },
     /// Get the body of a block, judge it and answer with [`Input::Judged`].
     Judge {
