@@ -191,7 +191,8 @@ pub enum TextError {
     /// Too many bytes of UTF-8.
     #[error(transparent)]
     Length(#[from] LengthError),
-    /// Control characters could change what a user sees on a terminal.
+    /// Control characters, those for the direction of writing and invisible ones could make a user see
+    /// another text than the one that is signed.
     #[error("control character U+{code:04X} at byte {position}")]
     Control {
         /// The character's code point.
@@ -201,7 +202,19 @@ pub enum TextError {
     },
 }
 
-/// Up to `MAX` bytes of UTF-8 without control characters. Shape: `u32` count, then the bytes.
+/// Whether a character shows nothing itself and may change how others are shown: the controls of
+/// Unicode, the marks for the direction of writing, separators of lines and paragraphs, and the
+/// invisible characters that no script needs.
+fn is_control(found: char) -> bool {
+    let hidden = matches!(
+        found,
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    hidden || found.is_control()
+}
+
+/// Up to `MAX` bytes of UTF-8 without control characters, the marks for the direction of writing and
+/// invisible characters among them. Shape: `u32` count, then the bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text<const MAX: usize>(String);
 
@@ -212,7 +225,7 @@ impl<const MAX: usize> Text<MAX> {
     /// [`TextError`] naming the length or the first control character.
     pub fn new(text: &str) -> Result<Self, TextError> {
         check_length(text.len(), 0, MAX)?;
-        if let Some((position, found)) = text.char_indices().find(|(_, found)| found.is_control()) {
+        if let Some((position, found)) = text.char_indices().find(|(_, found)| is_control(*found)) {
             return Err(TextError::Control { code: u32::from(found), position });
         }
         Ok(Self(text.to_owned()))

@@ -74,7 +74,7 @@ pub enum GroupProof {
         /// From the root to the subtree; all depths within the group half of the path.
         steps: Steps,
     },
-    /// Following the group's bits from the root leads to a leaf outside the group.
+    /// Following the bits of the group's lowest path from the root leads to a leaf outside the group.
     Absent {
         /// From the root.
         steps: Steps,
@@ -146,7 +146,9 @@ fn check_absence(
     // Were the key in the tree, its lowest common ancestor with the neighbour would stand at exactly
     // this depth, on the way to the neighbour.
     let same_way = |step: &Step| path.bit(step.depth) == neighbour.path.bit(step.depth);
-    let leads_here = steps.iter().take_while(|step| step.depth < bits).all(same_way);
+    // All steps, also those below `bits`: of the leaves in another group's subtree only the one to which
+    // the lowest path of the absent group leads is the neighbour, so that there is one proof.
+    let leads_here = steps.iter().all(same_way);
     if difference >= bits || !leads_here {
         return Err(ProofError::Neighbour);
     }
