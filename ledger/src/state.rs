@@ -1,0 +1,257 @@
+//! The state after one block: what it holds, its root, and proofs of both.
+//!
+//! The tree holds keys and values in its leaves, so a [`State`] answers everything by itself and
+//! never changes: every fork, every reader and every dry run has its own, and all share what is equal.
+//! Beside the tree there are three orders of the same entries, which follow from it and are not
+//! committed to: assets by id, markers by when they expire, and who may grant permissions.
+pub(crate) mod overlay;
+pub(crate) mod prove;
+pub(crate) mod tree;
+
+use borsh::BorshDeserialize;
+use quorate_primitives::merkle::{Leaf, inner_hash};
+use quorate_primitives::state::{Asset, AssetId, Marker, Parameters, Path, Permission, StateKey, value_hash};
+use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
+use std::fmt;
+
+use tree::{Change, Summary, Tree};
+
+/// A key and its canonical value, as a leaf of the state tree holds them.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: StateKey,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Summary for Hash {
+    type Item = Entry;
+
+    fn of_leaf(path: &Path, entry: &Entry) -> Self {
+        Leaf { path: *path, value: value_hash(&entry.value) }.hash()
+    }
+
+    fn of_pair(depth: u16, left: &Self, right: &Self) -> Self {
+        inner_hash(depth, left, right)
+    }
+}
+
+/// An index sums nothing up.
+impl Summary for () {
+    type Item = StateKey;
+    fn of_leaf(_: &Path, _: &StateKey) {}
+    fn of_pair(_: u16, (): &(), (): &()) {}
+}
+
+/// Which block a state belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) chain: Hash,
+    pub(crate) height: Height,
+    pub(crate) time: Timestamp,
+}
+
+/// The state after one block. Immutable; cloning is cheap.
+#[derive(Clone)]
+pub struct State {
+    place: Place,
+    tree: Tree<Hash>,
+    assets: Tree<()>,
+    expiries: Tree<()>,
+    administrators: Tree<()>,
+}
+
+/// A new value for a key, or none. Carries the path, which is dear to compute.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) path: Path,
+    pub(crate) key: StateKey,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("height", &self.place.height).field("root", &self.root()).finish()
+    }
+}
+
+impl State {
+    /// A state that holds these entries, in any order; of a repeated key the last one counts.
+    pub(crate) fn from_entries(place: Place, entries: impl IntoIterator<Item = (StateKey, Vec<u8>)>) -> Self {
+        let empty = Self {
+            place,
+            tree: Tree::default(),
+            assets: Tree::default(),
+            expiries: Tree::default(),
+            administrators: Tree::default(),
+        };
+        let write = |(key, value): (StateKey, Vec<u8>)| Write { path: key.path(), key, value: Some(value) };
+        let mut writes: Vec<Write> = entries.into_iter().map(write).collect();
+        writes.reverse();
+        writes.sort_by_key(|write| write.path);
+        writes.dedup_by_key(|write| write.path);
+        empty.after(place, &writes)
+    }
+
+    /// The state after these changes, which are strictly ascending by path.
+    pub(crate) fn after(&self, place: Place, writes: &[Write]) -> Self {
+        let mut assets = Vec::new();
+        let mut expiries = Vec::new();
+        let mut administrators = Vec::new();
+        for write in writes {
+            match &write.key {
+                StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
+                StateKey::Nonce(..) | StateKey::Unauthorised(_) => self.index_marker(write, &mut expiries),
+                StateKey::Grant(_, Permission::GrantManage, _) => {
+                    administrators.push(index_change(write.path, write));
+                }
+                StateKey::Grant(..)
+                | StateKey::Parameters
+                | StateKey::Validators(_)
+                | StateKey::Organisation(_)
+                | StateKey::Account(_)
+                | StateKey::Balance(..) => {}
+            }
+        }
+        assets.sort_by_key(|change: &Change<()>| change.path);
+        expiries.sort_by_key(|change: &Change<()>| change.path);
+        let leaf = |write: &Write| match &write.value {
+            Some(value) => Change::put(write.path, Entry { key: write.key.clone(), value: value.clone() }),
+            None => Change::delete(write.path),
+        };
+        let leaves: Vec<Change<Hash>> = writes.iter().map(leaf).collect();
+        Self {
+            place,
+            tree: self.tree.update(&leaves),
+            assets: self.assets.update(&assets),
+            expiries: self.expiries.update(&expiries),
+            administrators: self.administrators.update(&administrators),
+        }
+    }
+
+    fn index_marker(&self, write: &Write, changes: &mut Vec<Change<()>>) {
+        let before = self.tree.get(&write.path).and_then(|entry| read::<Marker>(&entry.value));
+        let after = write.value.as_deref().and_then(read::<Marker>);
+        let (old, new) = (before.map(|marker| marker.valid_until), after.map(|marker| marker.valid_until));
+        if let Some(time) = old.filter(|_| old != new) {
+            changes.push(Change::delete(expiry_path(time, &write.path)));
+        }
+        if let Some(time) = new.filter(|_| old != new) {
+            changes.push(Change::put(expiry_path(time, &write.path), write.key.clone()));
+        }
+    }
+
+    /// The value at a key, decoded; absent too if the bytes were no such value, which the ledger never
+    /// writes.
+    #[must_use]
+    pub fn get<T: BorshDeserialize>(&self, key: &StateKey) -> Option<T> {
+        self.bytes(key).and_then(read)
+    }
+
+    /// The canonical bytes at a key.
+    #[must_use]
+    pub fn bytes(&self, key: &StateKey) -> Option<&[u8]> {
+        self.bytes_at(&key.path())
+    }
+
+    pub(crate) fn bytes_at(&self, path: &Path) -> Option<&[u8]> {
+        self.tree.get(path).map(|entry| entry.value.as_slice())
+    }
+
+    /// Root of the state tree; zero for a state that holds nothing.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.top().map_or(Hash::ZERO, |node| *node.summary())
+    }
+
+    /// Genesis hash of the chain.
+    #[must_use]
+    pub fn chain(&self) -> Hash {
+        self.place.chain
+    }
+
+    /// Height of the block after which this is the state.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.place.height
+    }
+
+    /// Time of that block.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.place.time
+    }
+
+    /// The chain's parameters; absent only in a state without them, which no genesis gives.
+    #[must_use]
+    pub fn parameters(&self) -> Option<Parameters> {
+        self.get(&StateKey::Parameters)
+    }
+
+    /// All entries, in the order of their paths.
+    pub fn entries(&self) -> impl Iterator<Item = (&StateKey, &[u8])> {
+        self.tree.iter().map(|(_, entry)| (&entry.key, entry.value.as_slice()))
+    }
+
+    /// Assets in ascending order of their ids, those after `after` only.
+    pub fn assets(&self, after: Option<AssetId>) -> impl Iterator<Item = (AssetId, Asset)> {
+        let from = after.map_or(Path::from_bytes([0; 64]), |asset| asset_path(&asset));
+        let asset = move |(_, key): (&Path, &StateKey)| {
+            let StateKey::Asset(id) = key else { return None };
+            self.get(key).filter(|_| Some(*id) != after).map(|asset| (*id, asset))
+        };
+        self.assets.iter_from(&from).filter_map(asset)
+    }
+
+    /// Markers by the end of their transaction's validity, the earliest first.
+    pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, &StateKey)> {
+        self.expiries.iter().map(|(path, key)| (expiry_of(path), key))
+    }
+
+    /// Keys of all grants of the right to manage grants.
+    pub(crate) fn administrators(&self) -> impl Iterator<Item = &StateKey> {
+        self.administrators.iter().map(|(_, key)| key)
+    }
+
+    /// The validators of an epoch, as canonical bytes decode.
+    #[must_use]
+    pub fn validators(&self, epoch: EpochNumber) -> Option<quorate_primitives::validators::ValidatorSet> {
+        self.get(&StateKey::Validators(epoch))
+    }
+}
+
+/// Decodes a value of the state.
+pub(crate) fn read<T: BorshDeserialize>(bytes: &[u8]) -> Option<T> {
+    codec::decode(bytes, usize::MAX).ok()
+}
+
+fn index_change(path: Path, write: &Write) -> Change<()> {
+    match write.value {
+        Some(_) => Change::put(path, write.key.clone()),
+        None => Change::delete(path),
+    }
+}
+
+/// Asset id (32) ‖ zeros (32).
+fn asset_path(asset: &AssetId) -> Path {
+    join(asset.as_bytes(), &[0; 32])
+}
+
+/// End of validity (8, big endian) ‖ zeros (24) ‖ second half of the marker's own path (32).
+fn expiry_path(time: Timestamp, path: &Path) -> Path {
+    let mut first = [0; 32];
+    let (start, _) = first.split_at_mut(8);
+    start.copy_from_slice(&time.get().to_be_bytes());
+    let (_, second) = path.as_bytes().split_at(32);
+    join(&first, second)
+}
+
+fn expiry_of(path: &Path) -> Timestamp {
+    let start = path.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+    Timestamp::new(u64::from_be_bytes(start))
+}
+
+fn join(first: &[u8], second: &[u8]) -> Path {
+    let mut bytes = [0; 64];
+    bytes.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
+    Path::from_bytes(bytes)
+}

@@ -1,0 +1,99 @@
+//! The state as a block is changing it: values read once, changes kept apart until they count.
+//!
+//! Two layers lie over the parent's state. The upper one holds the changes of the transaction that is
+//! running, and is dropped or kept as a whole; the lower one those of the block so far.
+use borsh::{BorshDeserialize, BorshSerialize};
+use quorate_primitives::codec;
+use quorate_primitives::state::{Path, Permission, StateKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{State, Write, read};
+
+struct Cell {
+    path: Path,
+    value: Option<Vec<u8>>,
+    changed: bool,
+}
+
+/// A state under change.
+pub(crate) struct Overlay<'a> {
+    base: &'a State,
+    block: BTreeMap<StateKey, Cell>,
+    running: BTreeMap<StateKey, Option<Vec<u8>>>,
+}
+
+impl<'a> Overlay<'a> {
+    pub(crate) fn new(base: &'a State) -> Self {
+        Self { base, block: BTreeMap::new(), running: BTreeMap::new() }
+    }
+
+    /// The value at a key, with every change so far.
+    pub(crate) fn get<T: BorshDeserialize>(&mut self, key: &StateKey) -> Option<T> {
+        if let Some(value) = self.running.get(key) {
+            return value.as_deref().and_then(read);
+        }
+        self.cell(key).value.as_deref().and_then(read)
+    }
+
+    /// Sets a key.
+    pub(crate) fn put<T: BorshSerialize>(&mut self, key: StateKey, value: &T) {
+        self.running.insert(key, Some(codec::encode(value)));
+    }
+
+    /// Removes a key.
+    pub(crate) fn delete(&mut self, key: StateKey) {
+        self.running.insert(key, None);
+    }
+
+    /// Makes the changes since the last such call part of the block.
+    pub(crate) fn keep(&mut self) {
+        for (key, value) in std::mem::take(&mut self.running) {
+            let cell = self.cell(&key);
+            cell.value = value;
+            cell.changed = true;
+        }
+    }
+
+    /// Forgets the changes since they were last kept.
+    pub(crate) fn drop_running(&mut self) {
+        self.running.clear();
+    }
+
+    /// Keys of all grants of the right to manage grants, with every change so far.
+    pub(crate) fn administrators(&self) -> BTreeSet<StateKey> {
+        let mut keys: BTreeSet<StateKey> = self.base.administrators().cloned().collect();
+        let changed = self.block.iter().map(|(key, cell)| (key, cell.value.is_some()));
+        let running = self.running.iter().map(|(key, value)| (key, value.is_some()));
+        for (key, present) in changed.chain(running) {
+            if !matches!(key, StateKey::Grant(_, Permission::GrantManage, _)) {
+                continue;
+            }
+            if present {
+                keys.insert(key.clone());
+            } else {
+                keys.remove(key);
+            }
+        }
+        keys
+    }
+
+    /// What the block changed, strictly ascending by path; keys that ended as they began are left out.
+    pub(crate) fn into_writes(self) -> Vec<Write> {
+        let base = self.base;
+        let write = |(key, cell): (StateKey, Cell)| {
+            let differs = cell.changed && base.bytes_at(&cell.path) != cell.value.as_deref();
+            differs.then_some(Write { path: cell.path, key, value: cell.value })
+        };
+        let mut writes: Vec<Write> = self.block.into_iter().filter_map(write).collect();
+        writes.sort_unstable_by_key(|write| write.path);
+        writes
+    }
+
+    fn cell(&mut self, key: &StateKey) -> &mut Cell {
+        let base = self.base;
+        self.block.entry(key.clone()).or_insert_with(|| {
+            let path = key.path();
+            Cell { path, value: base.bytes_at(&path).map(<[u8]>::to_vec), changed: false }
+        })
+    }
+}

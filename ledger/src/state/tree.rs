@@ -1,0 +1,249 @@
+//! A persistent map from paths to items: a compressed binary tree of shared nodes.
+//!
+//! An inner node stands at the first bit in which its leaves differ. A change copies only the nodes on
+//! the way to it, so each version of the tree is a cheap clone, lives as long as somebody holds it,
+//! and is never seen changing. Every node carries a summary of what is below it: a hash in the state
+//! tree, nothing in an index. Source of the shape: `primitives::merkle`.
+use quorate_primitives::state::Path;
+use std::sync::Arc;
+
+/// What a node remembers about everything below it.
+pub(crate) trait Summary: Clone {
+    /// What lies in a leaf.
+    type Item;
+    /// The summary of one leaf.
+    fn of_leaf(path: &Path, item: &Self::Item) -> Self;
+    /// The summary of two subtrees divided by the bit at `depth`.
+    fn of_pair(depth: u16, left: &Self, right: &Self) -> Self;
+}
+
+/// One node. Recursion over nodes follows the depth, which grows by at least one a step and is below
+/// [`Path::BITS`].
+pub(crate) enum Node<S: Summary> {
+    /// An item.
+    Leaf { path: Path, item: S::Item, summary: S },
+    /// Two subtrees: left holds the paths whose bit at `depth` is 0.
+    Inner { depth: u16, left: Link<S>, right: Link<S>, summary: S },
+}
+
+/// A shared node.
+pub(crate) type Link<S> = Arc<Node<S>>;
+
+/// A new leaf at a path, or none.
+pub(crate) struct Change<S: Summary> {
+    /// Where.
+    pub(crate) path: Path,
+    /// What is there from now on.
+    pub(crate) leaf: Option<Link<S>>,
+}
+
+impl<S: Summary> Change<S> {
+    /// Puts an item at a path.
+    pub(crate) fn put(path: Path, item: S::Item) -> Self {
+        let summary = S::of_leaf(&path, &item);
+        Self { path, leaf: Some(Arc::new(Node::Leaf { path, item, summary })) }
+    }
+
+    /// Removes what is at a path.
+    pub(crate) fn delete(path: Path) -> Self {
+        Self { path, leaf: None }
+    }
+}
+
+impl<S: Summary> Node<S> {
+    pub(crate) fn summary(&self) -> &S {
+        match self {
+            Self::Leaf { summary, .. } | Self::Inner { summary, .. } => summary,
+        }
+    }
+
+    /// The lowest path below this node.
+    pub(crate) fn first_path(&self) -> &Path {
+        let mut node = self;
+        loop {
+            match node {
+                Self::Leaf { path, .. } => return path,
+                Self::Inner { left, .. } => node = left,
+            }
+        }
+    }
+}
+
+/// The map. Cloning shares everything.
+pub(crate) struct Tree<S: Summary>(Option<Link<S>>);
+
+impl<S: Summary> Clone for Tree<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Summary> Default for Tree<S> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<S: Summary> Tree<S> {
+    /// The top node, unless the map is empty.
+    pub(crate) fn top(&self) -> Option<&Node<S>> {
+        self.0.as_deref()
+    }
+
+    /// The item at a path.
+    pub(crate) fn get(&self, path: &Path) -> Option<&S::Item> {
+        let mut node = self.top()?;
+        loop {
+            match node {
+                Node::Leaf { path: found, item, .. } => return (found == path).then_some(item),
+                Node::Inner { depth, left, right, .. } => {
+                    node = if path.bit(*depth) { right } else { left };
+                }
+            }
+        }
+    }
+
+    /// The map after these changes, which are strictly ascending by path. Each node on the way is
+    /// made, and summed up, once.
+    pub(crate) fn update(&self, changes: &[Change<S>]) -> Self {
+        debug_assert!(changes.is_sorted_by(|a, b| a.path < b.path));
+        Self(update(self.0.as_ref(), changes))
+    }
+
+    /// The items in ascending order of their paths, from `from` on.
+    pub(crate) fn iter_from(&self, from: &Path) -> Iter<'_, S> {
+        let mut open = Vec::new();
+        if let Some(top) = self.top() {
+            seek(top, from, &mut open);
+        }
+        Iter { open }
+    }
+
+    /// All items in ascending order of their paths.
+    pub(crate) fn iter(&self) -> Iter<'_, S> {
+        Iter { open: self.top().into_iter().collect() }
+    }
+}
+
+fn update<S: Summary>(node: Option<&Link<S>>, changes: &[Change<S>]) -> Option<Link<S>> {
+    let Some(node) = node else { return build(changes) };
+    let [first, .., last] = changes else {
+        return match changes {
+            [change] => update_within(node, changes, divergence(node, change, change)),
+            _ => Some(Arc::clone(node)),
+        };
+    };
+    update_within(node, changes, divergence(node, first, last))
+}
+
+/// The first bit in which any of the changes leaves the common beginning of the node's paths: as they
+/// are sorted, that of the first or of the last.
+fn divergence<S: Summary>(node: &Node<S>, first: &Change<S>, last: &Change<S>) -> u16 {
+    let known = node.first_path();
+    let of = |change: &Change<S>| change.path.first_difference(known).unwrap_or(Path::BITS);
+    of(first).min(of(last))
+}
+
+fn update_within<S: Summary>(node: &Link<S>, changes: &[Change<S>], divergence: u16) -> Option<Link<S>> {
+    match node.as_ref() {
+        // All changes are about exactly this leaf: there is one.
+        Node::Leaf { .. } if divergence == Path::BITS => {
+            changes.first().and_then(|change| change.leaf.clone())
+        }
+        Node::Inner { depth, left, right, .. } if divergence >= *depth => {
+            let (low, high) = split(changes, *depth);
+            let (new_left, new_right) = (update(Some(left), low), update(Some(right), high));
+            let same =
+                |old: &Link<S>, new: &Option<Link<S>>| new.as_ref().is_some_and(|new| Arc::ptr_eq(old, new));
+            if same(left, &new_left) && same(right, &new_right) {
+                return Some(Arc::clone(node));
+            }
+            join(*depth, new_left, new_right)
+        }
+        // Some changes lie beside this whole node.
+        Node::Leaf { .. } | Node::Inner { .. } => {
+            let (low, high) = split(changes, divergence);
+            if node.first_path().bit(divergence) {
+                join(divergence, build(low), update(Some(node), high))
+            } else {
+                join(divergence, update(Some(node), low), build(high))
+            }
+        }
+    }
+}
+
+fn split<S: Summary>(changes: &[Change<S>], depth: u16) -> (&[Change<S>], &[Change<S>]) {
+    changes.split_at(changes.partition_point(|change| !change.path.bit(depth)))
+}
+
+/// A tree of the new leaves alone; there is nothing to remove.
+fn build<S: Summary>(changes: &[Change<S>]) -> Option<Link<S>> {
+    match changes {
+        [] => None,
+        [change] => change.leaf.clone(),
+        [first, .., last] => {
+            let depth = first.path.first_difference(&last.path)?;
+            let (low, high) = split(changes, depth);
+            join(depth, build(low), build(high))
+        }
+    }
+}
+
+fn join<S: Summary>(depth: u16, left: Option<Link<S>>, right: Option<Link<S>>) -> Option<Link<S>> {
+    match (left, right) {
+        (Some(left), Some(right)) => {
+            let summary = S::of_pair(depth, left.summary(), right.summary());
+            Some(Arc::new(Node::Inner { depth, left, right, summary }))
+        }
+        (left, right) => left.or(right),
+    }
+}
+
+/// Items in ascending order of their paths.
+pub(crate) struct Iter<'a, S: Summary> {
+    /// Subtrees still to be visited, the next one last.
+    open: Vec<&'a Node<S>>,
+}
+
+/// Leaves open exactly the subtrees, and parts of subtrees, at or above `from`.
+fn seek<'a, S: Summary>(top: &'a Node<S>, from: &Path, open: &mut Vec<&'a Node<S>>) {
+    let mut node = top;
+    loop {
+        let first = node.first_path();
+        let difference = first.first_difference(from).unwrap_or(Path::BITS);
+        match node {
+            Node::Inner { depth, left, right, .. } if difference >= *depth => {
+                if from.bit(*depth) {
+                    node = right;
+                } else {
+                    open.push(right);
+                    node = left;
+                }
+            }
+            // From here on all paths of the node lie on one side of `from`.
+            Node::Inner { .. } | Node::Leaf { .. } => {
+                if first >= from {
+                    open.push(node);
+                }
+                return;
+            }
+        }
+    }
+}
+
+impl<'a, S: Summary> Iterator for Iter<'a, S> {
+    type Item = (&'a Path, &'a S::Item);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut node = self.open.pop()?;
+        loop {
+            match node {
+                Node::Leaf { path, item, .. } => return Some((path, item)),
+                Node::Inner { left, right, .. } => {
+                    self.open.push(right);
+                    node = left;
+                }
+            }
+        }
+    }
+}

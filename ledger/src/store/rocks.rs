@@ -1,0 +1,175 @@
+//! The store on disk: RocksDB, one column family for each table. The only file that knows RocksDB.
+//!
+//! RocksDB's usual recovery gives up silently at the first damaged record of its log and forgets what
+//! was synced after it, so the open mode here accepts a torn end and nothing else. A log that is gone
+//! altogether is accepted by every mode: therefore the high-water record, a file outside the database
+//! that says how far the data must reach. Source: RocksDB pull request 6963.
+use quorate_primitives::hash::{Domain, hash};
+use quorate_primitives::{Hash, Height};
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, WriteBatch, WriteOptions,
+};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Batch, Durability, HighWater, Pair, Store, StoreError, Table};
+
+/// Name of the high-water record, in the folder that holds the database's folder.
+pub const HIGH_WATER_FILE: &str = "HIGHWATER";
+/// Memory for blocks read from disk, in bytes. State is in memory anyway; this serves old blocks.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Memory for one table's newest writes before they go to disk sorted, in bytes.
+const WRITE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// Log after which the tables that hold it back are written out, in bytes: bounds the time to open.
+const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Tables on disk. One process at a time may open a database.
+pub struct Rocks {
+    database: DB,
+    path: PathBuf,
+    mark: PathBuf,
+}
+
+impl Rocks {
+    /// Opens or creates the database in this folder. The high-water record lies beside the folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when it is open already; [`StoreError::Engine`] when it is damaged: then
+    /// it must be rebuilt from other nodes, not repaired; [`StoreError::File`] for the folder itself.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let path =
+            path.canonicalize().map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let cache = Cache::new_lru_cache(CACHE_BYTES);
+        let families =
+            Table::ALL.iter().map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(&cache)));
+        let database = DB::open_cf_descriptors(&database_options(), &path, families)
+            .map_err(|source| open_error(&path, source))?;
+        let mark = path.parent().unwrap_or(&path).join(HIGH_WATER_FILE);
+        Ok(Self { database, path, mark })
+    }
+
+    fn family(&self, table: Table) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
+        let missing = StoreError::TableMissing { table: table.name() };
+        self.database.cf_handle(table.name()).ok_or(missing)
+    }
+
+    fn engine(&self, source: rocksdb::Error) -> StoreError {
+        StoreError::Engine { path: self.path.clone(), source }
+    }
+
+    fn write_mark(&self, mark: HighWater) -> io::Result<()> {
+        // A new file under a temporary name, then renamed: a power failure leaves the old or the new.
+        let draft = self.mark.with_extension("new");
+        let mut file = File::create(&draft)?;
+        file.write_all(&encode_mark(mark))?;
+        file.sync_all()?;
+        fs::rename(&draft, &self.mark)?;
+        let folder = self.mark.parent().unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    }
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(4);
+    options
+}
+
+fn table_options(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_bloom_filter(10.0, false);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_paranoid_checks(true);
+    options
+}
+
+fn open_error(path: &Path, source: rocksdb::Error) -> StoreError {
+    // RocksDB has no error kind for it: the lock is an input/output fault with this text.
+    let text = source.to_string();
+    let locked = text.contains("lock hold by current process") || text.contains("While lock file");
+    if source.kind() == ErrorKind::IOError && locked {
+        StoreError::Locked { path: path.to_owned() }
+    } else {
+        StoreError::Engine { path: path.to_owned(), source }
+    }
+}
+
+/// Height (8, big endian) ‖ block (32) ‖ `hash(high water, the first 40 bytes)`.
+fn encode_mark(mark: HighWater) -> Vec<u8> {
+    let height = mark.height.get().to_be_bytes();
+    let checksum = hash(Domain::HighWater, &[&height, mark.block.as_bytes()]);
+    [height.as_slice(), mark.block.as_bytes(), checksum.as_bytes()].concat()
+}
+
+fn decode_mark(bytes: &[u8]) -> Option<HighWater> {
+    let (height, rest) = bytes.split_first_chunk::<8>()?;
+    let (block, _) = rest.split_first_chunk::<32>()?;
+    let mark =
+        HighWater { height: Height::new(u64::from_be_bytes(*height)), block: Hash::from_bytes(*block) };
+    (encode_mark(mark) == bytes).then_some(mark)
+}
+
+impl Store for Rocks {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.get_cf(&self.family(table)?, key).map_err(|source| self.engine(source))
+    }
+
+    fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Pair>, StoreError> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let pairs = self.database.iterator_cf(&self.family(table)?, mode).take(limit);
+        let mut found = Vec::new();
+        for pair in pairs {
+            let (key, value) = pair.map_err(|source| self.engine(source))?;
+            found.push((key.into_vec(), value.into_vec()));
+        }
+        Ok(found)
+    }
+
+    fn write(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
+        let mut changes = WriteBatch::default();
+        for (table, key, value) in batch.iter() {
+            let family = self.family(table)?;
+            match value {
+                Some(value) => changes.put_cf(&family, key, value),
+                None => changes.delete_cf(&family, key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Synced);
+        self.database.write_opt(changes, &options).map_err(|source| self.engine(source))
+    }
+
+    fn sync(&self, mark: HighWater) -> Result<(), StoreError> {
+        self.database.flush_wal(true).map_err(|source| self.engine(source))?;
+        self.write_mark(mark).map_err(|source| StoreError::File { path: self.mark.clone(), source })
+    }
+
+    fn high_water(&self) -> Result<Option<HighWater>, StoreError> {
+        let file = match File::open(&self.mark) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::File { path: self.mark.clone(), source }),
+        };
+        let mut bytes = Vec::new();
+        // One byte more than a record has, so that a longer file is seen to be wrong.
+        file.take(73)
+            .read_to_end(&mut bytes)
+            .map_err(|source| StoreError::File { path: self.mark.clone(), source })?;
+        let damaged = || StoreError::HighWaterDamaged { path: self.mark.clone() };
+        decode_mark(&bytes).map(Some).ok_or_else(damaged)
+    }
+}

@@ -1,0 +1,70 @@
+//! Every table on disk, what it maps to what, and the version of the whole.
+//!
+//! Numbers in keys are big endian, so that the order of the bytes is the order of the numbers.
+use quorate_primitives::Height;
+
+/// Version of everything below. A database of another version is refused.
+pub const FORMAT: u32 = 1;
+
+macro_rules! tables {
+    ($($variant:ident = $name:literal, $doc:literal;)*) => {
+        /// A table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Table { $(#[doc = $doc] $variant,)* }
+
+        impl Table {
+            /// All tables in order.
+            pub const ALL: &'static [Table] = &[$(Table::$variant,)*];
+
+            /// The name on disk.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Table::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+tables! {
+    Meta = "meta", "Name of a fact → its value: [`META_FORMAT`], [`META_CHAIN`], [`META_HEAD`].";
+    State = "state", "State key → value, both canonical bytes.";
+    Blocks = "blocks", "Height (8) → header and outcome.";
+    Bundles = "bundles", "Height (8) ‖ place in the block (2) → bundle.";
+    Certificates = "certificates", "Height (8) → finalize certificate, for blocks that have their own.";
+    Receipts = "receipts", "Height (8) ‖ place in the block (4) → receipt.";
+    ReceiptLeaves = "receipt_leaves", "Height (8) → leaf hashes of the block's receipts, joined.";
+    Heights = "heights", "Block id (32) → height (8).";
+    Positions = "positions", "Transaction id (32) → where it was executed.";
+    History = "history", "Level (1) ‖ index (8) → top of that complete subtree of the history list (32).";
+}
+
+/// Fact: [`FORMAT`] of the database, 4 bytes little endian.
+pub const META_FORMAT: &[u8] = b"format";
+/// Fact: genesis hash, 32 bytes.
+pub const META_CHAIN: &[u8] = b"chain";
+/// Fact: height (8, big endian) ‖ id (32) ‖ outcome digest (32) of the last block.
+pub const META_HEAD: &[u8] = b"head";
+
+/// Key of what there is once for each height.
+#[must_use]
+pub fn height_key(height: Height) -> Vec<u8> {
+    height.get().to_be_bytes().to_vec()
+}
+
+/// Key of a bundle.
+#[must_use]
+pub fn bundle_key(height: Height, place: u16) -> Vec<u8> {
+    [height.get().to_be_bytes().as_slice(), &place.to_be_bytes()].concat()
+}
+
+/// Key of a receipt.
+#[must_use]
+pub fn receipt_key(height: Height, place: u32) -> Vec<u8> {
+    [height.get().to_be_bytes().as_slice(), &place.to_be_bytes()].concat()
+}
+
+/// Key of a node of the history list.
+#[must_use]
+pub fn history_key(level: u8, index: u64) -> Vec<u8> {
+    [[level].as_slice(), &index.to_be_bytes()].concat()
+}
