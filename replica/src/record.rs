@@ -1,0 +1,26 @@
+//! What the vote log keeps.
+use borsh::{BorshDeserialize, BorshSerialize};
+use quorate_consensus::Record;
+use quorate_primitives::block::{BUNDLES_MAX, Header, PAYLOAD_BYTES_MAX};
+use quorate_primitives::bundle::Bundle;
+use quorate_primitives::codec::List;
+
+/// Longest record in bytes: a full body with its header.
+pub const RECORD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64 * 1024;
+
+/// One record of the vote log.
+///
+/// A body is recorded in the step that first votes for its block, so the log alone can bring back
+/// every block that this validator vouched for.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum LogRecord {
+    /// A vote that was permitted, or a certificate that permits votes.
+    Consensus(Record),
+    /// A block that a vote names.
+    Body {
+        /// The block.
+        header: Header,
+        /// Its bundles in the order of its payload.
+        bundles: List<Bundle, 0, BUNDLES_MAX>,
+    },
+}
