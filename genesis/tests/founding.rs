@@ -192,3 +192,11 @@ fn layout_and_comments_do_not_matter() {
         Genesis::parse(&text).unwrap().hash()
     );
 }
+
+#[test]
+fn the_hash_is_the_one_that_was_worked_out_elsewhere() {
+    let genesis = Genesis::parse(include_str!("vectors/genesis.toml")).unwrap();
+    let written = include_str!("../../docs/vectors/vectors.txt");
+    let hash = written.lines().find_map(|line| line.strip_prefix("genesis.hash = ")).unwrap();
+    assert_eq!(genesis.hash().to_string(), hash);
+}

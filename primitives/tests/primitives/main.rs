@@ -4,3 +4,6 @@
 mod address;
 mod fixtures;
 mod numbers;
+mod samples;
+mod trees;
+mod vectors;
