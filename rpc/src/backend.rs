@@ -47,7 +47,7 @@ pub enum Proofs {
 /// How waiting for a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// It is in a finalized block.
+    /// It is in a finalized block, and a certified block at or above it can prove so.
     Final,
     /// A finalized block is later than `valid_until`, and the transaction is in none.
     Expired,
@@ -95,7 +95,8 @@ pub trait Backend: Send + Sync + 'static {
     /// [`crate::api::ErrorKind`]s of submitting, `AlreadyKnown` for one that is pending or included.
     fn submit(&self, transactions: Vec<SignedTransaction>) -> impl Future<Output = Vec<Answer<()>>> + Send;
 
-    /// Waits until the transaction is final, can no longer become so, or the time is over.
+    /// Waits until the transaction is final and can be proven so, can no longer become final, or the
+    /// time is over.
     fn wait(&self, id: Hash, valid_until: Timestamp, limit: Duration) -> impl Future<Output = Waited> + Send;
 
     /// All that is known of a transaction; state `unknown` for one never seen.

@@ -253,3 +253,18 @@ impl Schema for ErrorData {
         })
     }
 }
+
+impl From<ApiError> for jsonrpsee::types::ErrorObjectOwned {
+    fn from(error: ApiError) -> Self {
+        let ErrorObject { code, message, data } = error.into();
+        Self::owned(code, message, data)
+    }
+}
+
+impl From<jsonrpsee::types::ErrorObjectOwned> for ErrorObject {
+    fn from(error: jsonrpsee::types::ErrorObjectOwned) -> Self {
+        // An answer of another server may carry other data, which is then not understood.
+        let data = error.data().and_then(|data| serde_json::from_str(data.get()).ok());
+        Self { code: error.code(), message: error.message().to_owned(), data }
+    }
+}

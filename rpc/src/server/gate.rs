@@ -1,0 +1,172 @@
+//! What an HTTP request must fulfil before the JSON-RPC library sees it: an allowed Host and Origin,
+//! and a body that is complete, short and shallow in time.
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use jsonrpsee::server::{HttpBody, HttpResponse};
+use std::collections::BTreeSet;
+
+use super::limits::Limits;
+use super::observer::Refusal;
+use crate::api::{ApiError, ErrorKind, ErrorObject};
+use crate::arguments::{check_depth, too_deep};
+
+/// Names that a Host or an Origin may carry, without port, in lower case.
+#[derive(Clone, Debug)]
+pub(crate) struct AllowedHosts(BTreeSet<String>);
+
+impl AllowedHosts {
+    /// The names of this machine and those configured.
+    pub(crate) fn new(configured: &[String]) -> Self {
+        let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+        Self(own.into_iter().chain(configured.iter().map(|name| name.to_ascii_lowercase())).collect())
+    }
+
+    fn contains(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<http::uri::Authority>() else {
+            return false;
+        };
+        self.0.contains(&authority.host().to_ascii_lowercase())
+    }
+}
+
+/// A request that is turned away.
+pub(crate) struct Turned {
+    pub(crate) why: Refusal,
+    pub(crate) response: Box<HttpResponse>,
+}
+
+impl Turned {
+    fn away(status: StatusCode, error: ApiError) -> Self {
+        let why = match error.kind {
+            ErrorKind::HostRefused => Refusal::Host,
+            kind => Refusal::Body(kind),
+        };
+        Self { why, response: answer(status, error) }
+    }
+}
+
+/// An error as the answer to a request whose id is not known.
+pub(crate) fn answer(status: StatusCode, error: ApiError) -> HttpResponse {
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": ErrorObject::from(error) });
+    let mut response = Response::new(HttpBody::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    // The rest of the request may still be on its way and is not worth waiting for.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Checks whom the request is addressed to, and which page sent it.
+///
+/// A page in the operator's browser can send requests to this machine, and by DNS rebinding even read
+/// the answers, but cannot forge these headers.
+pub(crate) fn check_host<B>(request: &Request<B>, allowed: &AllowedHosts) -> Result<(), Turned> {
+    let refused = |what: &str, found: &[u8]| {
+        let found: String = String::from_utf8_lossy(found).chars().take(80).collect();
+        let error = ApiError::new(ErrorKind::HostRefused, format_args!("{what} {found:?} is not allowed"));
+        Turned::away(StatusCode::FORBIDDEN, error.in_field(what))
+    };
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_allowed = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| allowed.contains(text));
+    if hosts.next().is_some() || !is_allowed(host) {
+        return Err(refused("Host", host));
+    }
+    if let Some(authority) = request.uri().authority()
+        && !allowed.contains(authority.as_str())
+    {
+        return Err(refused("Host", authority.as_str().as_bytes()));
+    }
+    for origin in request.headers().get_all(ORIGIN) {
+        let uri: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
+        let authority = uri.as_ref().and_then(Uri::authority);
+        if !authority.is_some_and(|authority| allowed.contains(authority.as_str())) {
+            return Err(refused("Origin", origin.as_bytes()));
+        }
+    }
+    Ok(())
+}
+
+/// Gathers and checks the body of a call; other requests pass without theirs.
+pub(crate) async fn take_body(
+    request: Request<Incoming>,
+    limits: &Limits,
+) -> Result<Request<Full<Bytes>>, Turned> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        return Ok(Request::from_parts(parts, Full::default()));
+    }
+    let allowed = usize::try_from(limits.request_bytes).unwrap_or(usize::MAX);
+    let too_large = || {
+        let message = format!("a request of more than {allowed} bytes");
+        Turned::away(StatusCode::PAYLOAD_TOO_LARGE, ApiError::new(ErrorKind::RequestTooLarge, message))
+    };
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > u64::from(limits.request_bytes)) {
+        return Err(too_large());
+    }
+    let gathered = tokio::time::timeout(limits.request_timeout, Limited::new(body, allowed).collect());
+    let bytes = match gathered.await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => return Err(too_large()),
+        Ok(Err(_)) => {
+            let error = ApiError::new(ErrorKind::ParseError, "the request body ended early");
+            return Err(Turned::away(StatusCode::BAD_REQUEST, error));
+        }
+        Err(_) => {
+            let message =
+                format!("the request did not arrive within {} ms", limits.request_timeout.as_millis());
+            return Err(Turned::away(
+                StatusCode::REQUEST_TIMEOUT,
+                ApiError::new(ErrorKind::Timeout, message),
+            ));
+        }
+    };
+    let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
+    if let Err(found) = check_depth(&bytes, depth) {
+        return Err(Turned::away(StatusCode::BAD_REQUEST, too_deep(found, depth)));
+    }
+    Ok(Request::from_parts(parts, Full::new(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Request<()> {
+        let builder = Request::post("/");
+        headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(()).unwrap()
+    }
+
+    fn is_allowed(headers: &[(&str, &str)]) -> bool {
+        let allowed = AllowedHosts::new(&["Ledger.example".to_owned()]);
+        check_host(&request(headers), &allowed).is_ok()
+    }
+
+    #[test]
+    fn only_listed_hosts_pass_whatever_their_port_or_case() {
+        for host in ["localhost", "127.0.0.1:8645", "[::1]:8645", "LEDGER.example:1", "LocalHost:80"] {
+            assert!(is_allowed(&[("host", host)]), "{host}");
+        }
+        for host in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8645", "user@", "::1"]
+        {
+            assert!(!is_allowed(&[("host", host)]), "{host}");
+        }
+        assert!(!is_allowed(&[]));
+        assert!(!is_allowed(&[("host", "localhost"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn a_foreign_page_is_refused_even_with_the_right_host() {
+        assert!(is_allowed(&[("host", "localhost"), ("origin", "http://localhost:8640")]));
+        for origin in ["https://evil.example", "null", "http://127.0.0.1.evil.example"] {
+            assert!(!is_allowed(&[("host", "localhost"), ("origin", origin)]), "{origin}");
+        }
+    }
+}
