@@ -44,7 +44,7 @@ impl Turned {
             ErrorKind::HostRefused => Refusal::Host,
             kind => Refusal::Body(kind),
         };
-        Self { why, response: answer(status, error) }
+        Self { why, response: Box::new(answer(status, error)) }
     }
 }
 
