@@ -32,7 +32,9 @@ pub enum Refusal {
         retry_after_ms: u64,
     },
     /// No room for another transaction of this sender.
-    #[error("{found} transactions of this sender wait, but at most {allowed} are allowed, retry after {retry_after_ms} ms")]
+    #[error(
+        "{found} transactions of this sender wait, but at most {allowed} are allowed, retry after {retry_after_ms} ms"
+    )]
     SenderFull {
         /// Transactions of the sender that wait.
         found: usize,

@@ -1,12 +1,12 @@
 //! What enters the machine and what leaves it.
 use quorate_consensus::{Evidence, Message, Proposal, Ticket};
+use quorate_primitives::PublicKey;
 use quorate_primitives::block::Payload;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Claim, Vote};
 use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_primitives::PublicKey;
 use std::sync::Arc;
 
 use crate::answer::{Admitted, Committed, Fault, Refusal};

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`event`] is the border, [`wire`] what peers say to each other, [`record`] what
 //! the vote log keeps, [`answer`] what a client and an operator are told, [`settings`] what can be
-//! tuned. Behind it, [`Replica`] dispatches; `mempool` and `bundles` hold transactions, `propose` makes
+//! tuned. Behind it, [`Replica`] dispatches; `admit`, `mempool` and `bundles` take transactions, `propose` makes
 //! blocks, `judge` decides which blocks deserve a vote, `chain` is the tree of blocks above the last
 //! committed one, `commit` is the only place that advances the chain, `fetch` and `sync` obtain what
 //! this replica missed, `pace` turns the engine's timers into milliseconds, and `recovery` brings
@@ -54,12 +54,25 @@
     )
 )]
 
-pub mod event;
-pub mod wire;
-pub mod record;
+mod admit;
 pub mod answer;
-pub mod settings;
+mod bundles;
+mod chain;
+mod commit;
+pub mod event;
+mod fetch;
+mod judge;
+mod members;
+mod mempool;
+mod pace;
+mod propose;
+pub mod record;
+mod recovery;
 mod replica;
+pub mod serve;
+pub mod settings;
+mod sync;
+pub mod wire;
 
 pub use answer::{Admitted, Committed, Fault, Refusal, Stall, Status};
 pub use event::{CheckTicket, Effect, Event, Step, Timer};

@@ -1,20 +1,84 @@
-//! The machine: state, and dispatch of events.
+//! The machine: its state, and the dispatch of events to the parts and of what the engine wants.
+use quorate_consensus::{Anchor, Engine, Epoch, Input, Message, Proposal, Step as EngineStep};
+use quorate_consensus::{Claim, Effect as Want, Record, Signers, Vote};
 use quorate_genesis::Genesis;
-use quorate_ledger::Ledger;
-use quorate_primitives::{Hash, PublicKey, Timestamp};
-use rand_core::CryptoRng;
+use quorate_ledger::{Ledger, Reader};
+use quorate_primitives::block::{Header, Payload};
+use quorate_primitives::certificate::{Certificate, ClaimKind};
+use quorate_primitives::codec::List;
+use quorate_primitives::state::Parameters;
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use crate::answer::{Fault, Status};
-use crate::event::{Event, Step};
+use crate::answer::{Fault, Refusal, Stall, Status};
+use crate::bundles::Bundles;
+use crate::chain::Chain;
+use crate::commit::Finals;
+use crate::event::{CheckTicket, Effect, Event, Step, Timer};
+use crate::fetch::{Fetches, Purpose};
+use crate::judge::Offers;
+use crate::members::Members;
+use crate::mempool::Mempool;
+use crate::pace::Pace;
+use crate::propose::Building;
 use crate::record::LogRecord;
+use crate::recovery::chain_of;
 use crate::settings::Settings;
+use crate::sync::Sync;
+use crate::wire::{Answer, PeerMessage};
+
+/// Most connections that are remembered: more are not needed for anything.
+const CONNECTED_MAX: usize = 1_024;
 
 /// One validator, or one that only follows.
 pub struct Replica {
-    settings: Settings,
-    ledger: Ledger,
-    context: Hash,
-    index: Option<u8>,
+    pub(crate) settings: Settings,
+    pub(crate) parameters: Parameters,
+    pub(crate) chain_id: Hash,
+    pub(crate) context: Hash,
+    pub(crate) members: Members,
+    pub(crate) me: Option<u8>,
+    pub(crate) engine: Engine,
+    pub(crate) ledger: Ledger,
+    pub(crate) reader: Reader,
+    pub(crate) chain: Chain,
+    pub(crate) mempool: Mempool,
+    pub(crate) bundles: Bundles,
+    /// Own bundles that travelled only with a proposal.
+    pub(crate) inline: BTreeSet<Hash>,
+    pub(crate) pace: Pace,
+    pub(crate) fetches: Fetches,
+    pub(crate) sync: Sync,
+    pub(crate) offers: Offers,
+    /// Blocks that the engine wants to be judged.
+    pub(crate) judging: BTreeSet<Hash>,
+    pub(crate) building: Option<Building>,
+    drafts: BTreeMap<View, Draft>,
+    /// The latest finalization, until its block is committed.
+    pub(crate) target: Option<Certificate>,
+    pub(crate) finals: Finals,
+    pub(crate) connected: BTreeSet<PublicKey>,
+    pub(crate) now: Timestamp,
+    armed: BTreeMap<Timer, Timestamp>,
+    pub(crate) inputs: VecDeque<Input>,
+    pub(crate) out: Step,
+    pub(crate) fault: Option<Fault>,
+    started: bool,
+    pub(crate) sequence: u64,
+    /// When the last own bundle left.
+    pub(crate) departed: Timestamp,
+    /// When the chain last advanced here.
+    pub(crate) advanced: Timestamp,
+    pub(crate) pending_told: bool,
+}
+
+/// A proposal that waits for the leader's signature.
+struct Draft {
+    header: Header,
+    parent: View,
+    claim: Claim,
+    proof: Vec<Certificate>,
 }
 
 impl Replica {
@@ -23,50 +87,63 @@ impl Replica {
     #[must_use]
     pub fn new(settings: Settings, genesis: &Genesis, ledger: Ledger, me: Option<PublicKey>) -> Self {
         let trusted = genesis.trusted();
-        let index = me.and_then(|key| trusted.validators().index_of(&key));
-        Self { settings, ledger, context: trusted.context(), index }
-    }
-
-    /// Takes back one record of the vote log. All come in the order in which they were written, before
-    /// [`Event::Start`]. `rng` proves the signatures in a body again, and decides nothing else.
-    pub fn restore(&mut self, _record: LogRecord, _rng: &mut impl CryptoRng) {}
-
-    /// Takes one event. `now` is the time of the clock, which may jump.
-    pub fn step(&mut self, _now: Timestamp, _event: Event) -> Step {
-        Step::default()
-    }
-
-    /// Records that, restored instead of all that were written so far, give the same promises and
-    /// bodies. Everything else is safe in the ledger, which is synced first.
-    ///
-    /// # Errors
-    /// [`Fault::Storage`]: the process must stop.
-    pub fn checkpoint(&mut self) -> Result<Vec<LogRecord>, Fault> {
-        Ok(Vec::new())
-    }
-
-    /// A glance for operators.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let head = self.ledger.head();
-        Status {
-            index: self.index,
-            validators: 0,
-            connected: 0,
-            view: head.view(),
-            leader: 0,
-            finalized_view: head.view(),
-            height: head.height(),
-            block: head.block(),
-            pool_transactions: 0,
-            pool_bytes: 0,
-            bundles: 0,
-            bundles_bytes: 0,
-            open_blocks: 0,
-            timeout_ms: self.settings.timeout_min_ms,
-            syncing: false,
-            stall: None,
+        let chain_id = genesis.hash();
+        let anchor =
+            Anchor { block: chain_id, height: Height::ZERO, time: genesis.time, outcome: Hash::ZERO };
+        let validators = trusted.validators().clone();
+        let epoch =
+            Arc::new(Epoch::new(EpochNumber::ZERO, trusted.context(), validators, anchor, Height::MAX));
+        let me = me.and_then(|key| trusted.validators().index_of(&key));
+        Self {
+            parameters: genesis.parameters.clone(),
+            chain_id,
+            context: trusted.context(),
+            members: Members(Arc::clone(&epoch)),
+            me,
+            engine: Engine::new(epoch, me),
+            reader: ledger.reader(),
+            chain: chain_of(&ledger),
+            mempool: Mempool::new(settings.pool.clone()),
+            bundles: Bundles::default(),
+            inline: BTreeSet::new(),
+            pace: Pace::new(&settings),
+            fetches: Fetches::default(),
+            sync: Sync::default(),
+            offers: Offers::new(),
+            judging: BTreeSet::new(),
+            building: None,
+            drafts: BTreeMap::new(),
+            target: None,
+            finals: Finals::new(),
+            connected: BTreeSet::new(),
+            now: Timestamp::ZERO,
+            armed: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            out: Step::default(),
+            fault: None,
+            started: false,
+            sequence: 0,
+            departed: Timestamp::ZERO,
+            advanced: Timestamp::ZERO,
+            pending_told: false,
+            settings,
+            ledger,
         }
+    }
+
+    /// Takes one event. `now` is the time of the clock; it may jump, but every replica whose clock is
+    /// wrong by more than the clock bound of the parameters cannot vote in time.
+    pub fn step(&mut self, now: Timestamp, event: Event) -> Step {
+        self.now = now;
+        if self.fault.is_some() || (!self.started && !matches!(event, Event::Start)) {
+            self.refuse(event);
+            return std::mem::take(&mut self.out);
+        }
+        self.dispatch(event);
+        self.run();
+        self.arm_execute();
+        self.arm_fetch();
+        std::mem::take(&mut self.out)
     }
 
     /// The ledger, for readers.
@@ -84,6 +161,298 @@ impl Replica {
     /// This replica's position among the validators; `None` if it only follows.
     #[must_use]
     pub fn index(&self) -> Option<u8> {
-        self.index
+        self.me
+    }
+
+    /// A glance for operators.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let head = self.ledger.head();
+        let connected =
+            self.members.others(self.me).iter().filter(|key| self.connected.contains(*key)).count();
+        let view = self.engine.view();
+        Status {
+            index: self.me,
+            validators: self.members.len(),
+            connected,
+            view,
+            leader: self.members.leader(view),
+            finalized_view: self.engine.finalized().0,
+            height: head.height(),
+            block: head.block(),
+            pool_transactions: self.mempool.len(),
+            pool_bytes: self.mempool.bytes(),
+            bundles: self.bundles.len(),
+            bundles_bytes: self.bundles.bytes(),
+            open_blocks: self.chain.len(),
+            timeout_ms: self.pace.base_ms(),
+            syncing: self.sync.is_active(),
+            stall: self.stall(connected),
+        }
+    }
+
+    fn stall(&self, connected: usize) -> Option<Stall> {
+        if let Some(fault) = &self.fault {
+            return Some(Stall::Stopped(fault.clone()));
+        }
+        let needed = self.members.quorum();
+        let connected = connected.saturating_add(usize::from(self.me.is_some()));
+        if connected < needed {
+            return Some(Stall::NoQuorum { connected, needed });
+        }
+        let height = self.chain.tip().height;
+        self.sync.is_active().then_some(Stall::Behind { height })
+    }
+
+    /// What a replica that has stopped, or not started, still does.
+    fn refuse(&mut self, event: Event) {
+        match event {
+            Event::Submitted { ticket, .. } => {
+                self.out.effects.push(Effect::Reply { ticket, outcome: Err(Refusal::Stopped) });
+            }
+            Event::Asked { token, .. } => {
+                self.out.effects.push(Effect::Answer { token, answer: Box::new(Answer::Unknown) });
+            }
+            Event::Start
+            | Event::Message { .. }
+            | Event::Proposal { .. }
+            | Event::Bundle { .. }
+            | Event::Signed(_)
+            | Event::Checked { .. }
+            | Event::Elapsed(_)
+            | Event::Connected(_)
+            | Event::Disconnected(_)
+            | Event::Answered { .. } => {}
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Start => {
+                if !self.started {
+                    self.started = true;
+                    self.start();
+                }
+            }
+            Event::Message { from, message } => self.message(&from, *message),
+            Event::Proposal { from, proposal, payload, inline } => {
+                let Some(index) = self.members.index_of(&from) else { return };
+                self.offer(index, &proposal.header, payload, inline);
+                self.message(&from, Message::Propose(*proposal));
+            }
+            Event::Bundle { from, bundle } => {
+                let source = self.source_of(from);
+                self.take_bundle(&bundle, source);
+                self.try_build();
+            }
+            Event::Submitted { ticket, transaction } => {
+                let outcome = self.admit(transaction);
+                self.out.effects.push(Effect::Reply { ticket, outcome });
+                self.try_build();
+                self.flush();
+            }
+            Event::Signed(vote) => self.signed(vote),
+            Event::Checked { ticket: CheckTicket::Consensus(ticket), bad } => {
+                self.inputs.push_back(Input::Checked { ticket, bad });
+            }
+            Event::Checked { ticket: CheckTicket::Sync(ticket), bad } => {
+                self.sync_checked(ticket, bad.is_empty())
+            }
+            Event::Elapsed(timer) => self.elapsed(timer),
+            Event::Connected(peer) => {
+                if self.connected.len() < CONNECTED_MAX || self.members.index_of(&peer).is_some() {
+                    self.connected.insert(peer);
+                }
+                self.inputs.extend(self.members.index_of(&peer).map(Input::Connected));
+            }
+            Event::Disconnected(peer) => {
+                self.connected.remove(&peer);
+            }
+            Event::Asked { token, question, .. } => {
+                let answer = Box::new(self.answer(question));
+                self.out.effects.push(Effect::Answer { token, answer });
+            }
+            Event::Answered { request, from, answer } => match self.fetches.close(request, &from) {
+                Some(Purpose::Block(id)) => self.block_answered(id, from, answer),
+                Some(Purpose::Sync) => self.sync_answered(request, from, answer),
+                None => {}
+            },
+        }
+    }
+
+    /// Validators speak, others only ask.
+    fn message(&mut self, from: &PublicKey, message: Message) {
+        let from = self.members.index_of(from).filter(|index| Some(*index) != self.me);
+        if let Some(from) = from {
+            self.inputs.push_back(Input::Received { from, message });
+        }
+    }
+
+    fn elapsed(&mut self, timer: Timer) {
+        self.armed.remove(&timer);
+        match timer {
+            Timer::Consensus(timer) => self.inputs.push_back(Input::Expired(timer)),
+            Timer::Bundle => self.flush(),
+            Timer::Build => self.try_build(),
+            Timer::Judge => self.judge_open(),
+            Timer::Execute => self.execute_next(),
+            Timer::Fetch => self.ask_due(),
+            Timer::Sync => self.sync_due(),
+        }
+    }
+
+    /// Feeds the engine until it has nothing more to say.
+    fn run(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            if self.fault.is_some() {
+                self.inputs.clear();
+                return;
+            }
+            let step = self.engine.step(input);
+            self.apply(step);
+        }
+    }
+
+    /// Carries out what the engine wants. Bodies come before the votes that name them, also in a log
+    /// that broke off in the middle of this step.
+    pub(crate) fn apply(&mut self, step: EngineStep) {
+        for effect in &step.effects {
+            if let Want::Vote(claim) | Want::Propose { claim, .. } = effect
+                && let Claim::Notarize { block, .. } = claim
+            {
+                self.record_body(*block);
+            }
+        }
+        for effect in &step.effects {
+            // What is told to be final must come back after a power failure.
+            if let Want::Finalized(certificate) = effect
+                && !step.journal.contains(&Record::Floor(certificate.clone()))
+            {
+                self.out.journal.push(LogRecord::Consensus(Record::Held(certificate.clone())));
+            }
+        }
+        self.out.journal.extend(step.journal.into_iter().map(LogRecord::Consensus));
+        for effect in step.effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Want) {
+        match effect {
+            Want::Vote(claim) => self.out.effects.push(Effect::Sign(claim)),
+            Want::Propose { header, parent, claim, proof } => {
+                self.drafts.insert(claim.view(), Draft { header, parent, claim, proof });
+                self.out.effects.push(Effect::Sign(claim));
+            }
+            Want::Send { to, message } => self.send(to, message),
+            Want::Check { ticket, checks } => {
+                self.out.effects.push(Effect::Check { ticket: CheckTicket::Consensus(ticket), checks });
+            }
+            Want::Arm { timer, level, idle } => {
+                let idle = idle && !self.pending_told;
+                let after_ms = self.pace.duration_ms(timer, level, idle);
+                self.out.effects.push(Effect::Arm { timer: Timer::Consensus(timer), after_ms });
+            }
+            Want::Build { view, parent, idle } => self.build(view, parent, idle),
+            Want::Judge { header, holders } => self.judge(&header, holders),
+            Want::Fetch { block, holders } => self.fetch(block, holders),
+            Want::Notarized(certificate) => self.notarized(&certificate),
+            Want::Finalized(certificate) => self.finalized(certificate),
+            Want::Evidence(evidence) => self.out.effects.push(Effect::Evidence(Box::new(evidence))),
+            Want::Ban(index) => {
+                if let Some(peer) = self.members.key(index) {
+                    self.ban(peer, "broke the protocol");
+                }
+            }
+            Want::Premature(_) => self.pace.premature(),
+            Want::Halt(fault) => self.halt(Fault::Consensus(fault)),
+        }
+    }
+
+    fn notarized(&mut self, certificate: &Certificate) {
+        self.pace.end(certificate.claim.view(), self.now);
+        let Some(id) = certificate.claim.block().filter(|_| certificate.claim.kind() == ClaimKind::Notarize)
+        else {
+            return;
+        };
+        if let Some(block) = self.chain.get_mut(&id) {
+            block.certified = true;
+            self.gather(id, certificate.signers, 0);
+        }
+    }
+
+    /// Sends the vote that was signed, with the block if it is the leader's own.
+    fn signed(&mut self, vote: Vote) {
+        let draft = self.drafts.remove(&vote.claim.view());
+        self.drafts.retain(|view, _| *view > vote.claim.view());
+        let message = match draft {
+            Some(draft) if draft.claim == vote.claim => {
+                let Draft { header, parent, proof, .. } = draft;
+                let proof = List::new(proof).unwrap_or_default();
+                Message::Propose(Proposal {
+                    view: vote.claim.view(),
+                    parent,
+                    header,
+                    vote: vote.clone(),
+                    proof,
+                })
+            }
+            other => {
+                // Another claim of the same view was signed first; the proposal still waits.
+                self.drafts.extend(other.map(|draft| (draft.claim.view(), draft)));
+                Message::Vote(vote.clone())
+            }
+        };
+        let all = Signers::all(self.members.len());
+        self.send(all, message);
+        self.inputs.push_back(Input::Own(vote));
+    }
+
+    fn send(&mut self, to: Signers, message: Message) {
+        let to = self.members.keys(to, self.me);
+        if to.is_empty() {
+            return;
+        }
+        let message = match message {
+            Message::Propose(proposal) => self.with_payload(proposal),
+            Message::Vote(_) | Message::Certificate(_) | Message::Want(_) => PeerMessage::Consensus(message),
+        };
+        self.out.effects.push(Effect::Send { to, message: Box::new(message) });
+    }
+
+    /// A proposal with what its header commits to, if that is here.
+    fn with_payload(&self, proposal: Proposal) -> PeerMessage {
+        let id = proposal.header.id();
+        let payload: Option<Payload> = self.chain.get(&id).and_then(|block| block.payload.clone());
+        match payload {
+            Some(payload) => {
+                let inline =
+                    self.inline_of(&id).map(|bundle| quorate_primitives::bundle::Bundle::clone(&bundle));
+                PeerMessage::Proposal { proposal, payload, inline }
+            }
+            None => PeerMessage::Consensus(Message::Propose(proposal)),
+        }
+    }
+
+    pub(crate) fn ban(&mut self, peer: PublicKey, reason: &'static str) {
+        self.out.effects.push(Effect::Ban { peer, reason });
+    }
+
+    pub(crate) fn halt(&mut self, fault: Fault) {
+        if self.fault.is_none() {
+            self.fault = Some(fault.clone());
+            self.out.effects.push(Effect::Halt(fault));
+        }
+    }
+
+    /// Sets one of the replica's own timers, unless it is set for an earlier time already.
+    pub(crate) fn arm_at(&mut self, timer: Timer, at: Timestamp) {
+        let set = self.armed.get(&timer).copied();
+        if set.is_some_and(|set| set <= at) {
+            return;
+        }
+        self.armed.insert(timer, at);
+        let after_ms = at.distance_from(self.now);
+        self.out.effects.push(Effect::Arm { timer, after_ms });
     }
 }

@@ -1,0 +1,29 @@
+//! Whether a client's transaction is taken, and what is answered when it was given before.
+use quorate_ledger::{Refusal as LedgerRefusal, admission};
+use quorate_primitives::signed::Verified;
+use quorate_primitives::transaction::SignedTransaction;
+
+use crate::answer::{Admitted, Refusal};
+use crate::replica::Replica;
+
+impl Replica {
+    /// Takes a transaction into the pool, unless it is there, in the ledger, or could not take effect
+    /// on the ledger as it is. Giving it again changes nothing and is answered with where it is.
+    pub(crate) fn admit(&mut self, signed: Verified<SignedTransaction>) -> Result<Admitted, Refusal> {
+        let id = signed.id();
+        if self.mempool.contains(&id) || self.bundles.contains_transaction(&id) {
+            return Ok(Admitted::AlreadyPending);
+        }
+        if let Ok(Some(position)) = self.reader.position(&id) {
+            return Ok(Admitted::AlreadyCommitted { height: position.height });
+        }
+        match admission(self.ledger.head().state(), &signed, self.now) {
+            Ok(()) => {}
+            Err(LedgerRefusal::Duplicate { height }) => return Ok(Admitted::AlreadyCommitted { height }),
+            Err(refusal) => return Err(Refusal::Ledger(refusal)),
+        }
+        self.mempool.check_room(&signed)?;
+        self.mempool.insert(signed);
+        Ok(Admitted::Pending)
+    }
+}

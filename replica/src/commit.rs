@@ -1,0 +1,184 @@
+//! The only place that advances the chain. Whatever makes a block final, a certificate from the engine
+//! or from a peer that is ahead, ends here.
+use quorate_consensus::Input;
+use quorate_ledger::Executed;
+use quorate_primitives::Hash;
+use quorate_primitives::bundle::Bundle;
+use quorate_primitives::certificate::{Certificate, Claim};
+use quorate_primitives::codec::List;
+use quorate_primitives::signed::Verified;
+use quorate_primitives::transaction::SignedTransaction;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::answer::{Committed, Fault};
+use crate::chain::{Block, Stage, Tip};
+use crate::event::{Effect, Timer};
+use crate::record::LogRecord;
+use crate::replica::Replica;
+
+/// Most certificates of final blocks that are kept until their blocks are executed.
+const FINAL_MAX: usize = 64;
+
+/// Finalizations whose blocks are not committed yet, by block.
+pub(crate) type Finals = BTreeMap<Hash, Certificate>;
+
+impl Replica {
+    /// A quorum finalized a block. The certificate is verified.
+    pub(crate) fn finalized(&mut self, certificate: Certificate) {
+        let Some(block) = certificate.claim.block() else { return };
+        let known =
+            self.target.as_ref().is_some_and(|target| target.claim.view() >= certificate.claim.view());
+        if self.finals.len() >= FINAL_MAX {
+            // The block then becomes final through a later one, as ancestor.
+            self.finals.pop_first();
+        }
+        self.finals.insert(block, certificate.clone());
+        if !known {
+            self.target = Some(certificate);
+        }
+        self.try_commit();
+    }
+
+    /// Commits up to the latest final block, as far as its ancestors are here and executed.
+    pub(crate) fn try_commit(&mut self) {
+        let Some(certificate) = self.target.clone() else { return };
+        let Some(target) = certificate.claim.block() else { return };
+        if self.chain.tip().view >= certificate.claim.view() {
+            self.target = None;
+            return;
+        }
+        let Some(path) = self.chain.path(&target) else {
+            self.sync_soon();
+            return;
+        };
+        let mut whole = true;
+        for id in &path {
+            let Some(block) = self.chain.get_mut(id) else { return };
+            block.certified = true;
+            match block.stage {
+                Stage::Incomplete => {
+                    whole = false;
+                    self.gather(*id, certificate.signers, 0);
+                }
+                Stage::Complete => block.stage = Stage::Ready,
+                Stage::Ready => {}
+            }
+        }
+        if !whole {
+            self.sync_soon();
+        }
+        for id in path {
+            if !self.commit_open(id) {
+                break;
+            }
+        }
+        if self.chain.tip().block == target {
+            self.target = None;
+        }
+    }
+
+    /// Commits a child of the last committed block that is in the tree. False if it was not executed
+    /// yet, or not committed for another reason.
+    fn commit_open(&mut self, id: Hash) -> bool {
+        let Some(block) = self.chain.get(&id) else { return false };
+        let (Some(executed), Some(bundles)) = (block.executed.clone(), block.body()) else { return false };
+        let (seen, recorded) = (block.seen, block.recorded);
+        let certificate = self.finals.remove(&id);
+        if !recorded {
+            // What is told to be final must come back after a power failure.
+            self.record_body(id);
+        }
+        self.commit(executed, bundles, certificate, seen)
+    }
+
+    /// Commits an executed child of the last committed block, and tells everybody. Stops the replica if
+    /// that is not possible.
+    pub(crate) fn commit(
+        &mut self,
+        executed: Executed,
+        bundles: Vec<Verified<Bundle>>,
+        certificate: Option<Certificate>,
+        seen: Option<quorate_primitives::Timestamp>,
+    ) -> bool {
+        let ours = executed.outcome().digest();
+        if let Some(Claim::Finalize { block, outcome: theirs, .. }) = certificate.as_ref().map(|c| c.claim)
+            && theirs != ours
+        {
+            self.halt(Fault::Diverged { height: executed.height(), block, ours, theirs });
+            return false;
+        }
+        if let Err(error) = self.ledger.commit(executed.clone(), &bundles, certificate.clone()) {
+            self.halt(Fault::Storage { reason: error.to_string() });
+            return false;
+        }
+        let (height, time) = (executed.height(), executed.time());
+        self.chain.remember(height, bundles.iter().map(|bundle| bundle.id()).collect());
+        self.chain.advance(Tip { block: executed.block(), height, view: executed.view(), time, seen });
+        self.fetches.drop_want(&executed.block());
+        for bundle in &bundles {
+            self.bundles.forget(&bundle.id());
+            for id in bundle.transactions().iter().map(|signed: &Arc<SignedTransaction>| signed.id()) {
+                self.mempool.forget(&id);
+                self.bundles.settle(&id);
+            }
+        }
+        self.mempool.expire(time);
+        self.bundles.expire(time);
+        let held = &self.bundles;
+        self.inline.retain(|id| held.get(id).is_some());
+        self.pending_told = false;
+        if self.bundles.len() > 0 {
+            self.note_pending();
+        }
+        self.advanced = self.now;
+        self.out.effects.push(Effect::Committed(Arc::new(Committed { executed, bundles, certificate })));
+        self.flush();
+        true
+    }
+
+    /// Executes the next block, one for each step, so that votes never wait for a long chain of them.
+    pub(crate) fn execute_next(&mut self) {
+        let Some(id) = self.chain.next_to_execute() else { return };
+        let Some(block) = self.chain.get(&id) else { return };
+        let Some(bundles) = block.body() else { return };
+        let parent = match self.chain.get(&block.header.parent) {
+            Some(parent) => parent.executed.as_ref(),
+            None => Some(self.ledger.head()),
+        };
+        let Some(parent) = parent else { return };
+        let executed = self.ledger.execute(parent, &block.header, &bundles);
+        let outcome = executed.outcome().digest();
+        if let Some(block) = self.chain.get_mut(&id) {
+            block.executed = Some(executed);
+        }
+        self.inputs.push_back(Input::Executed { block: id, outcome });
+        self.try_commit();
+    }
+
+    /// Has the next block executed after this step.
+    pub(crate) fn arm_execute(&mut self) {
+        if self.chain.next_to_execute().is_some() {
+            self.arm_at(Timer::Execute, self.now);
+        }
+    }
+
+    /// Puts the body of a block into the journal, once.
+    pub(crate) fn record_body(&mut self, id: Hash) {
+        let Some(block) = self.chain.get_mut(&id) else { return };
+        if block.recorded {
+            return;
+        }
+        if let Some(record) = body_record(block) {
+            block.recorded = true;
+            self.out.journal.push(record);
+        }
+    }
+}
+
+/// The record of a complete block.
+pub(crate) fn body_record(block: &Block) -> Option<LogRecord> {
+    let bundles = block.body()?.iter().map(|bundle| Bundle::clone(bundle)).collect();
+    let bundles = List::new(bundles).ok()?;
+    Some(LogRecord::Body { header: block.header.clone(), bundles })
+}

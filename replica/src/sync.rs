@@ -1,0 +1,287 @@
+//! Catching up: asking peers for committed blocks, one answer at a time.
+//!
+//! An answer is believed only as far as a finalize certificate reaches: its blocks must follow one
+//! another from the last committed block, and what they did, executed here, must be what a quorum
+//! signed. Blocks behind the last certificate wait for the next answer of the same peer. Peers whose
+//! answers are wrong are banned, those without anything new are asked again later.
+use quorate_consensus::{Input, Message};
+use quorate_ledger::Executed;
+use quorate_primitives::block::PROTOCOL_VERSION;
+use quorate_primitives::certificate::{Certificate, Claim};
+use quorate_primitives::validators::Signers;
+use quorate_primitives::{Hash, Height, PublicKey, Timestamp};
+
+use crate::answer::Fault;
+use crate::event::{CheckTicket, Effect, Timer};
+use crate::fetch::{Purpose, payload_of};
+use crate::replica::Replica;
+use crate::wire::{Question, VerifiedAnswer, VerifiedSyncBlock};
+
+/// Most bytes of blocks that wait for a certificate.
+const BUFFER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most blocks that wait for a certificate.
+const BUFFER_BLOCKS_MAX: usize = 8_192;
+/// Shortest time between two questions, in ms: others need a moment to commit what was just finalized.
+const PAUSE_MS: u64 = 20;
+
+/// What catching up is waiting for.
+#[derive(Default)]
+pub(crate) struct Sync {
+    /// The open question.
+    asked: Option<(u64, PublicKey)>,
+    /// When to give up on it, or when to ask next.
+    due: Option<Timestamp>,
+    /// Blocks that follow one another from the last committed one and are not certified yet.
+    buffer: Vec<VerifiedSyncBlock>,
+    buffer_bytes: usize,
+    /// Who gave them.
+    giver: Option<PublicKey>,
+    /// The certificate of the last buffered block that is being checked.
+    checking: Option<(u64, Certificate)>,
+    next_ticket: u64,
+    cursor: usize,
+    /// The last answer brought something.
+    fruitful: bool,
+}
+
+impl Sync {
+    /// Whether blocks are being obtained from a peer.
+    pub(crate) fn is_active(&self) -> bool {
+        self.fruitful || self.checking.is_some() || !self.buffer.is_empty()
+    }
+
+    fn reset(&mut self) {
+        self.buffer.clear();
+        self.buffer_bytes = 0;
+        self.giver = None;
+        self.checking = None;
+        self.fruitful = false;
+    }
+}
+
+impl Replica {
+    /// Something final is missing: asks before long, unless it arrives by itself.
+    pub(crate) fn sync_soon(&mut self) {
+        let soon = self.now.saturating_add((self.settings.ask_timeout_ms / 4).max(PAUSE_MS));
+        if self.sync.asked.is_none() && self.sync.due.is_none_or(|due| due > soon) {
+            self.sync_at(soon);
+        }
+    }
+
+    fn sync_at(&mut self, due: Timestamp) {
+        self.sync.due = Some(due);
+        self.arm_at(Timer::Sync, due);
+    }
+
+    /// The time between two looks whether others are ahead, in ms.
+    fn sync_interval_ms(&self) -> u64 {
+        if self.me.is_some() { self.settings.sync_interval_ms } else { self.settings.idle_interval_ms }
+            .max(PAUSE_MS)
+    }
+
+    /// The time that a peer is given for an answer, in ms: a full one takes longer than others.
+    fn patience_ms(&self) -> u64 {
+        self.settings.ask_timeout_ms.saturating_mul(10).max(PAUSE_MS)
+    }
+
+    /// The timer of catching up fired.
+    pub(crate) fn sync_due(&mut self) {
+        if self.sync.checking.is_some() {
+            return;
+        }
+        // A time farther away than any that is ever set was set before the clock jumped back.
+        let farthest = self.now.saturating_add(self.sync_interval_ms().max(self.patience_ms()));
+        if let Some(due) = self.sync.due.filter(|due| *due > self.now && *due <= farthest) {
+            return self.arm_at(Timer::Sync, due);
+        }
+        if self.sync.asked.take().is_some() {
+            // No answer in time: the next one is asked from the start.
+            self.sync.reset();
+        }
+        let interval = self.sync_interval_ms();
+        let stalled = self.now.distance_from(self.advanced) >= interval || self.me.is_none();
+        let behind = self.target.is_some() && self.chain.next_to_execute().is_none();
+        if behind || stalled || self.sync.is_active() {
+            self.sync_ask();
+        } else {
+            self.sync_at(self.now.saturating_add(interval));
+        }
+    }
+
+    fn sync_ask(&mut self) {
+        let signers = self.target.as_ref().map_or(Signers::NONE, |target| target.signers);
+        let candidates = self.members.candidates(signers, self.me, &self.connected);
+        let same = self.sync.giver.filter(|giver| self.connected.contains(giver));
+        if same.is_none() {
+            self.sync.reset();
+        }
+        let next = self.sync.cursor.checked_rem(candidates.len()).and_then(|at| candidates.get(at)).copied();
+        let Some(to) = same.or(next) else {
+            let interval = self.sync_interval_ms();
+            return self.sync_at(self.now.saturating_add(interval));
+        };
+        self.sync.cursor = self.sync.cursor.wrapping_add(1);
+        let last = self.sync.buffer.last().map_or(self.chain.tip().height, |block| block.header.height);
+        let request = self.fetches.request(to, Purpose::Sync);
+        self.sync.asked = Some((request, to));
+        self.out.effects.push(Effect::Ask { request, to, question: Question::Blocks { from: last.next() } });
+        self.sync_at(self.now.saturating_add(self.patience_ms()));
+    }
+
+    /// Takes the answer to a question for blocks.
+    pub(crate) fn sync_answered(&mut self, request: u64, from: PublicKey, answer: Option<VerifiedAnswer>) {
+        if self.sync.asked != Some((request, from)) {
+            return;
+        }
+        self.sync.asked = None;
+        let pause = self.now.saturating_add(PAUSE_MS);
+        match answer {
+            Some(VerifiedAnswer::Blocks(blocks)) if !blocks.is_empty() => self.take_blocks(from, blocks),
+            Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Unknown) | None => {
+                self.sync.reset();
+                let wanted = self.target.is_some();
+                let interval = self.sync_interval_ms();
+                self.sync_at(if wanted { pause } else { self.now.saturating_add(interval) });
+            }
+            Some(VerifiedAnswer::Bundles(_) | VerifiedAnswer::Block { .. }) => {
+                self.ban(from, "answered another question");
+                self.sync.reset();
+                self.sync_at(pause);
+            }
+        }
+    }
+
+    fn take_blocks(&mut self, from: PublicKey, blocks: Vec<VerifiedSyncBlock>) {
+        let tip = self.chain.tip();
+        let (mut parent, mut height, mut time) = (tip.block, tip.height, tip.time);
+        // The chain may have advanced while the answer was on its way.
+        self.sync.buffer.retain(|block| block.header.height > height);
+        if let Some(last) = self.sync.buffer.last() {
+            (parent, height, time) = (last.header.id(), last.header.height, last.header.time);
+        }
+        let first = self.sync.buffer.first().map_or(self.chain.tip().block, |block| block.header.parent);
+        let continues = self.sync.buffer.is_empty() || first == self.chain.tip().block;
+        let mut sound = continues;
+        let known = height;
+        for block in blocks.into_iter().filter(|block| block.header.height > known) {
+            if !self.follows(&block, parent, height, time) {
+                sound = false;
+                break;
+            }
+            (parent, height, time) = (block.header.id(), block.header.height, block.header.time);
+            let bytes = block.bundles.iter().fold(512_usize, |sum, bundle| sum.saturating_add(bundle.size()));
+            self.sync.buffer_bytes = self.sync.buffer_bytes.saturating_add(bytes);
+            self.sync.buffer.push(block);
+        }
+        let full = self.sync.buffer_bytes > BUFFER_BYTES_MAX || self.sync.buffer.len() > BUFFER_BLOCKS_MAX;
+        if !sound || full {
+            self.ban(from, "sent blocks that do not follow one another or lead nowhere");
+            self.sync.reset();
+            return self.sync_at(self.now.saturating_add(PAUSE_MS));
+        }
+        self.sync.giver = Some(from);
+        self.sync.fruitful = true;
+        self.check_buffer(from);
+    }
+
+    fn follows(&self, block: &VerifiedSyncBlock, parent: Hash, height: Height, time: Timestamp) -> bool {
+        let header = &block.header;
+        header.chain == self.chain_id
+            && header.version == PROTOCOL_VERSION
+            && header.epoch == self.members.number()
+            && header.parent == parent
+            && header.height == height.next()
+            && header.time > time
+            && payload_of(&block.bundles).is_some_and(|payload| payload.root() == header.payload_root)
+    }
+
+    /// Has the last certificate in the buffer checked, or asks for more if there is none.
+    fn check_buffer(&mut self, from: PublicKey) {
+        let last = self.sync.buffer.iter().rev().find_map(|block| block.certificate.clone());
+        let Some(certificate) = last else { return self.sync_ask() };
+        let checks = certificate.signature_checks(&self.context, &self.members.0.validators);
+        let Ok(checks) = checks else {
+            self.ban(from, "sent a certificate that is none");
+            self.sync.reset();
+            return self.sync_at(self.now.saturating_add(PAUSE_MS));
+        };
+        let ticket = self.sync.next_ticket;
+        self.sync.next_ticket = ticket.saturating_add(1);
+        self.sync.checking = Some((ticket, certificate));
+        self.out.effects.push(Effect::Check { ticket: CheckTicket::Sync(ticket), checks });
+    }
+
+    /// The signatures of the certificate were checked.
+    pub(crate) fn sync_checked(&mut self, ticket: u64, valid: bool) {
+        if self.sync.checking.as_ref().is_none_or(|(expected, _)| *expected != ticket) {
+            return;
+        }
+        let Some((_, certificate)) = self.sync.checking.take() else { return };
+        let giver = self.sync.giver;
+        if !valid || !self.adopt(&certificate) {
+            if let Some(giver) = giver.filter(|_| self.fault.is_none()) {
+                self.ban(giver, "sent a false certificate");
+            }
+            self.sync.reset();
+            return self.sync_at(self.now.saturating_add(PAUSE_MS));
+        }
+        // The engine learns where the others are. It holds nobody to account for a valid certificate.
+        let sender = giver.and_then(|key| self.members.index_of(&key));
+        let sender = sender.or_else(|| certificate.signers.iter().find(|signer| Some(*signer) != self.me));
+        if let Some(from) = sender {
+            self.inputs.push_back(Input::Received { from, message: Message::Certificate(certificate) });
+        }
+        self.try_commit();
+        self.judge_open();
+        self.sync_at(self.now);
+    }
+
+    /// Executes and commits the buffered blocks up to the one that a verified certificate names. False
+    /// if the certificate is about something else.
+    fn adopt(&mut self, certificate: &Certificate) -> bool {
+        let Claim::Finalize { block: target, outcome: theirs, view } = certificate.claim else {
+            return false;
+        };
+        let Some(end) = self.sync.buffer.iter().position(|block| block.header.id() == target) else {
+            return false;
+        };
+        if self.sync.buffer.get(end).is_none_or(|block| block.header.view > view) {
+            return false;
+        }
+        let rest = self.sync.buffer.split_off(end.saturating_add(1));
+        let blocks = std::mem::replace(&mut self.sync.buffer, rest);
+        let bytes =
+            |block: &VerifiedSyncBlock| block.bundles.iter().map(|bundle| bundle.size()).sum::<usize>();
+        self.sync.buffer_bytes = self.sync.buffer.iter().map(bytes).sum();
+        for block in blocks {
+            let id = block.header.id();
+            if block.header.height <= self.chain.tip().height {
+                continue;
+            }
+            if block.header.parent != self.chain.tip().block {
+                // The chain advanced by itself meanwhile, and not along these blocks.
+                return false;
+            }
+            let known = self.chain.get(&id).and_then(|open| open.executed.clone());
+            let executed: Executed = match known {
+                Some(executed) => executed,
+                None => self.ledger.execute(self.ledger.head(), &block.header, &block.bundles),
+            };
+            let ours = executed.outcome().digest();
+            if id == target && ours != theirs {
+                self.halt(Fault::Diverged { height: block.header.height, block: id, ours, theirs });
+                return false;
+            }
+            let own = (id == target).then(|| certificate.clone());
+            if !self.commit(executed, block.bundles, own, None) {
+                return false;
+            }
+        }
+        // The vote log does not hold these bodies, so the ledger must before anybody is told.
+        if let Err(error) = self.ledger.sync() {
+            self.halt(Fault::Storage { reason: error.to_string() });
+            return false;
+        }
+        true
+    }
+}
