@@ -11,10 +11,14 @@
     )
 )]
 
+mod core;
 pub mod engine;
 pub mod epoch;
+mod leader;
 pub mod message;
+mod repair;
 pub mod step;
+mod tally;
 
 pub use engine::{Engine, Status};
 pub use epoch::{Anchor, Epoch};
