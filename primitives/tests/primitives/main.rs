@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod address;
+mod dependencies;
 mod fixtures;
 mod numbers;
+mod quorum;
+mod random;
 mod samples;
+mod signatures;
 mod trees;
 mod vectors;
+mod wire;
