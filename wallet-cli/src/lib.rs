@@ -1,1 +1,26 @@
+//! The Quorate wallet: moves money and believes nothing it has not verified.
+//!
+//! Read in this order: [`arguments`] is the command line, [`network`] what is pinned, [`verify`] how an
+//! answer is proven, [`nodes`] whom to ask and which answers are used, [`sending`] how a transaction
+//! happens exactly once, [`outcome`] how its end is proven; the modules under `commands` put them
+//! together. No node code is linked, and no node is trusted.
 
+pub mod arguments;
+pub mod clock;
+mod commands;
+pub mod explain;
+pub mod failure;
+pub mod import;
+pub mod network;
+pub mod nodes;
+pub mod outbox;
+pub mod outcome;
+pub mod output;
+pub mod remembered;
+pub mod secrets;
+pub mod sending;
+pub mod session;
+pub mod typed;
+pub mod verify;
+
+pub use commands::run;

@@ -1,0 +1,369 @@
+//! Sending a transaction exactly once: sign, keep, submit, and wait for an outcome that is proven.
+use quorate_keystore::KeyFile;
+use quorate_primitives::codec::{Blob, List};
+use quorate_primitives::receipt::Verdict;
+use quorate_primitives::state::Parameters;
+use quorate_primitives::transaction::{
+    Action, Nonce, Operation, SignedTransaction, TRANSACTION_VERSION, Transaction,
+};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use serde_json::json;
+use std::io::{BufRead, Write};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+use crate::arguments::Sending;
+use crate::clock;
+use crate::explain::{self, assets_of, trust_json, trust_line};
+use crate::failure::{Exit, Failure};
+use crate::nodes::Taken;
+use crate::outbox::{Entry, Outbox};
+use crate::outcome::{Outcome, Standing, standing};
+use crate::output::Report;
+use crate::secrets;
+use crate::session::Session;
+use crate::typed::TypedNonce;
+use crate::verify::ProvenReceipt;
+
+/// Longest time that one node is waited for before another one is tried.
+const TURN: Duration = Duration::from_secs(10);
+/// Pause before a transaction without outcome is looked for again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Shortest validity: below, a transaction could expire before it reaches a leader.
+const EXPIRES_MS_MIN: u64 = 1_000;
+
+/// A transaction that is about to be sent, or was sent before under the same name.
+pub struct Outgoing<'a> {
+    sending: &'a Sending,
+    key: KeyFile,
+    nonce: Nonce,
+    outbox: Outbox,
+    earlier: Option<Entry>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// Chooses key and name, and looks for what was signed under this name before.
+    ///
+    /// # Errors
+    /// [`Failure`] by class.
+    pub fn begin(session: &Session<'_>, sending: &'a Sending) -> Result<Self, Failure> {
+        if session.settings.unverified {
+            return Err(Failure::usage("--unverified is for reads: nothing is signed on the word of a node"));
+        }
+        let key = session.key(sending.from.as_ref())?;
+        let nonce = sending.id.map_or_else(random_nonce, |typed| Ok(typed.get()))?;
+        let outbox = Outbox::new(session.home.outbox_folder(&session.network.name));
+        let earlier = outbox.find(key.account(), nonce)?;
+        Ok(Self { sending, key, nonce, outbox, earlier })
+    }
+
+    /// The key that signs and whose account acts.
+    #[must_use]
+    pub fn key(&self) -> &KeyFile {
+        &self.key
+    }
+
+    /// Whether nothing was signed under this name before. Only then is it worth looking whether the
+    /// ledger would refuse it: one that was sent has changed the ledger itself.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.earlier.is_none()
+    }
+
+    /// Sends one operation and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`Failure`] by class: [`Exit::Rejected`], [`Exit::Expired`] and [`Exit::Unknown`] are outcomes.
+    pub async fn send(
+        self,
+        session: &mut Session<'_>,
+        parameters: &Parameters,
+        operation: Operation,
+    ) -> Result<Report, Failure> {
+        let unsigned = self.compose(session, parameters, operation)?;
+        let signed = match &self.earlier {
+            Some(entry) => self.same_again(session, entry, &unsigned)?,
+            None => self.sign_and_keep(session, unsigned)?,
+        };
+        let outcome = self.deliver(session, &signed).await?;
+        self.conclude(session, &signed, outcome).await
+    }
+
+    fn compose(
+        &self,
+        session: &Session<'_>,
+        parameters: &Parameters,
+        operation: Operation,
+    ) -> Result<Transaction, Failure> {
+        let (expires, most) = (self.sending.expires.ms(), parameters.max_validity_ms);
+        if !(EXPIRES_MS_MIN..=most).contains(&expires) {
+            let allowed = format!("expected {EXPIRES_MS_MIN}ms to {most}ms");
+            return Err(Failure::usage(format_args!("--expires: {allowed}, found {expires}ms")));
+        }
+        let bytes = |text: Option<&str>| text.unwrap_or_default().as_bytes().to_vec();
+        let reference = self.sending.reference.as_ref().map(|text| text.as_str());
+        let memo = self.sending.memo.as_ref().map(|text| text.as_str());
+        Ok(Transaction {
+            chain: session.network.chain,
+            version: TRANSACTION_VERSION,
+            sender: self.key.account(),
+            nonce: self.nonce,
+            valid_until: clock::now().saturating_add(expires),
+            actions: List::of_one(Action { actor: None, operation }),
+            asserts: List::default(),
+            reference: Blob::new(bytes(reference))
+                .map_err(|error| Failure::usage(format_args!("--ref: {error}")))?,
+            memo: Blob::new(bytes(memo)).map_err(|error| Failure::usage(format_args!("--memo: {error}")))?,
+            signers: List::of_one(self.key.public_key()),
+        })
+    }
+
+    /// What was signed before under this name, if it is what is asked for now.
+    fn same_again(
+        &self,
+        session: &Session<'_>,
+        entry: &Entry,
+        asked: &Transaction,
+    ) -> Result<SignedTransaction, Failure> {
+        let before = entry.signed.transaction();
+        // A later repetition may only differ in when it was asked for.
+        let again = Transaction { valid_until: before.valid_until, ..asked.clone() };
+        if again != *before {
+            let (id, what) = (TypedNonce::new(self.nonce), describe(session, before));
+            let how = "repeat that, or choose another id";
+            return Err(Failure::usage(format_args!(
+                "--id: {id} was used for another transaction: {what}; {how}"
+            )));
+        }
+        self.announce(session, before, "sent before; the same bytes are sent again")?;
+        Ok(entry.signed.clone())
+    }
+
+    fn sign_and_keep(
+        &self,
+        session: &Session<'_>,
+        unsigned: Transaction,
+    ) -> Result<SignedTransaction, Failure> {
+        self.announce(session, &unsigned, "to be signed")?;
+        self.confirm()?;
+        let secret = secrets::open(&self.key, session.settings)?;
+        let signed = unsigned.sign(&[secret]).map_err(|error| Failure::new(Exit::Internal, error))?;
+        self.outbox.keep(&signed)?;
+        Ok(signed)
+    }
+
+    fn announce(&self, session: &Session<'_>, transaction: &Transaction, why: &str) -> Result<(), Failure> {
+        let mark = if self.key.is_test_key() { " (test key, worthless)" } else { "" };
+        let id = TypedNonce::new(self.nonce);
+        let mut lines = vec![
+            format!("network    {} {}", session.network.genesis.network, session.network.chain),
+            format!("key        {}{mark}", self.key.name()),
+            format!("action     {}", describe(session, transaction)),
+        ];
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !transaction.reference.is_empty() {
+            lines.push(format!("reference  {}", text(&transaction.reference)));
+        }
+        if !transaction.memo.is_empty() {
+            lines.push(format!("memo       {}", text(&transaction.memo)));
+        }
+        let until = quorate_rpc::json::values::rfc3339(transaction.valid_until);
+        lines.push(format!("valid      until {until}"));
+        lines.push(format!("id         {id} ({why}; repeating with --id {id} is safe)"));
+        tell(&lines.join("\n"))
+    }
+
+    fn confirm(&self) -> Result<(), Failure> {
+        if self.sending.yes {
+            return Ok(());
+        }
+        if !secrets::is_attended() {
+            if self.key.is_test_key() {
+                return Ok(());
+            }
+            let why = "not confirmed, and there is no terminal to ask at: give --yes";
+            return Err(Failure::new(Exit::Refused, why));
+        }
+        tell("Sign and send? [y/N]")?;
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        read.map_err(|error| Failure::new(Exit::Internal, format_args!("standard input: {error}")))?;
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::new(Exit::Refused, "not confirmed; nothing was signed")),
+        }
+    }
+
+    /// Gives the transaction to nodes until its outcome is proven.
+    async fn deliver(
+        &self,
+        session: &mut Session<'_>,
+        signed: &SignedTransaction,
+    ) -> Result<Outcome, Failure> {
+        let deadline = Instant::now() + Duration::from_millis(self.sending.wait.ms());
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut refused = None;
+            match session.nodes.submit(signed, left.min(TURN)).await {
+                Ok(Taken::Proven(receipt)) => return Ok(Outcome::Receipt(receipt)),
+                Ok(Taken::Pending) => {}
+                Ok(Taken::Refused { reason, retryable }) => {
+                    refused = Some(reason).filter(|_| !retryable);
+                    session.nodes.next();
+                }
+                Err(failure) if failure.exit == Exit::Unreachable => {}
+                Err(failure) => return Err(failure),
+            }
+            match look(session, signed).await {
+                Ok((Some(outcome), _)) => return Ok(outcome),
+                Ok((None, Standing::Open)) if refused.is_some() => {
+                    return Err(self.refused(session, signed, &refused.unwrap_or_default()));
+                }
+                Ok((None, Standing::Forgotten)) => {
+                    return Err(
+                        self.unknown(signed, "it expired so long ago that the ledger has forgotten it")
+                    );
+                }
+                Ok((None, _)) => {}
+                Err(failure) if failure.exit == Exit::Unreachable => {}
+                Err(failure) => return Err(failure),
+            }
+            if Instant::now() >= deadline {
+                return Err(self.unknown(signed, "no proven outcome yet"));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn refused(&self, session: &Session<'_>, signed: &SignedTransaction, reason: &str) -> Failure {
+        let (url, id) = (session.nodes.url(), TypedNonce::new(self.nonce));
+        let again = format!(
+            "to try again, repeat with --id {id}; with another id it could happen twice until it expires"
+        );
+        Failure::new(Exit::Rejected, format_args!("refused by {url}: {reason}; {again}")).with_details(
+            json!({
+                "tx_id": signed.id().to_string(),
+                "nonce": id.to_string(),
+                "proven": false,
+            }),
+        )
+    }
+
+    fn unknown(&self, signed: &SignedTransaction, why: &str) -> Failure {
+        let (tx, id) = (signed.id(), TypedNonce::new(self.nonce));
+        Failure::new(Exit::Unknown, format_args!("{why}: transaction {tx}; repeating with --id {id} is safe"))
+            .with_details(json!({ "tx_id": tx.to_string(), "nonce": id.to_string() }))
+    }
+
+    async fn conclude(
+        &self,
+        session: &mut Session<'_>,
+        signed: &SignedTransaction,
+        outcome: Outcome,
+    ) -> Result<Report, Failure> {
+        let id = TypedNonce::new(self.nonce);
+        match outcome {
+            Outcome::Expired(ledger) => {
+                self.outbox.conclude(signed, "expired")?;
+                let tx = signed.id();
+                let trust = trust_line(&ledger);
+                let message = format!(
+                    "expired: transaction {tx} is in no block and can never be in one ({})",
+                    trust.trim_end()
+                );
+                let details = json!({ "tx_id": tx.to_string(), "nonce": id.to_string(), "verified": trust_json(&ledger) });
+                Err(Failure::new(Exit::Expired, message).with_details(details))
+            }
+            Outcome::Receipt(receipt) => {
+                let word = if receipt.receipt.verdict == Verdict::Committed { "committed" } else { "failed" };
+                self.outbox.conclude(signed, word)?;
+                report(session, &receipt, Some(id)).await
+            }
+        }
+    }
+}
+
+/// Looks once for the outcome of a transaction: its receipt, or the proof that there can be none.
+///
+/// # Errors
+/// [`Failure`] by class.
+pub async fn look(
+    session: &mut Session<'_>,
+    signed: &SignedTransaction,
+) -> Result<(Option<Outcome>, Standing), Failure> {
+    let standing = standing(&mut session.nodes, signed).await?;
+    if let Standing::Expired(ledger) = &standing {
+        return Ok((Some(Outcome::Expired(ledger.clone())), standing));
+    }
+    let receipt = session.nodes.transaction(signed.id()).await?.ok();
+    Ok((receipt.map(|receipt| Outcome::Receipt(Box::new(receipt))), standing))
+}
+
+/// Shows what a transaction in a block did; one that failed there is a failure.
+///
+/// # Errors
+/// [`Exit::Rejected`] if it failed, or whatever reading the assets gives.
+pub async fn report(
+    session: &mut Session<'_>,
+    proven: &ProvenReceipt,
+    nonce: Option<TypedNonce>,
+) -> Result<Report, Failure> {
+    let (ledger, receipt) = (&proven.ledger, &proven.receipt);
+    let (tx, height) = (receipt.transaction, ledger.height());
+    let nonce = nonce.map(|nonce| nonce.to_string());
+    if let Verdict::Failed { failure, action } = receipt.verdict {
+        let (code, name, description) = (failure.code(), failure.name(), failure.description());
+        let at = action.map(|index| format!(" in action {index}")).unwrap_or_default();
+        let (signers, validators) = ledger.signers();
+        let proof = format!("proven by {signers} of {validators} validators");
+        let message = format!(
+            "rejected: {code} {name}{at}: {description} (transaction {tx}, height {height}, {proof})"
+        );
+        let details = json!({
+            "tx_id": tx.to_string(), "nonce": nonce, "code": code, "name": name, "action": action,
+            "proven": true, "verified": trust_json(ledger), "proof": proven.evidence,
+        });
+        return Err(Failure::new(Exit::Rejected, message).with_details(details));
+    }
+    match session.learn(&assets_of(receipt)).await {
+        // The transaction is proven; without the assets its amounts are shown in smallest units.
+        Err(failure) if failure.exit != Exit::Distrust => {}
+        learned => learned?,
+    }
+    let words = &session.words;
+    let text = format!("committed  {tx}\n{}{}", words.receipt(receipt), explain::trust_line(ledger));
+    let fields = json!({
+        "outcome": "committed",
+        "tx_id": tx.to_string(),
+        "nonce": nonce,
+        "height": height.to_string(),
+        "index": proven.index.to_string(),
+        "receipt": quorate_rpc::json::Receipt::from(receipt),
+        "balances": words.balances_after(receipt),
+        "proof": proven.evidence,
+        "verified": trust_json(ledger),
+    });
+    Ok(Report::new(text, fields))
+}
+
+fn describe(session: &Session<'_>, transaction: &Transaction) -> String {
+    let each = transaction
+        .actions
+        .iter()
+        .map(|action| session.words.operation(action.actor.unwrap_or(transaction.sender), &action.operation));
+    each.collect::<Vec<_>>().join("; then ")
+}
+
+fn random_nonce() -> Result<Nonce, Failure> {
+    let mut nonce = Nonce::default();
+    let lost =
+        |error: rand::rngs::SysError| Failure::new(Exit::Internal, format_args!("no random bytes: {error}"));
+    SysRng.try_fill_bytes(&mut nonce).map_err(lost)?;
+    Ok(nonce)
+}
+
+fn tell(text: &str) -> Result<(), Failure> {
+    let written = writeln!(std::io::stderr().lock(), "{text}");
+    written.map_err(|error| Failure::new(Exit::Internal, format_args!("standard error: {error}")))
+}
