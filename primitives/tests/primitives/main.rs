@@ -4,11 +4,14 @@
 mod address;
 mod dependencies;
 mod fixtures;
+mod light;
+mod merkle;
 mod numbers;
 mod quorum;
 mod random;
 mod samples;
 mod signatures;
+mod signed;
 mod trees;
 mod vectors;
 mod wire;

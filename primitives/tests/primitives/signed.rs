@@ -1,0 +1,65 @@
+//! Only a value whose signatures hold becomes a verified one.
+use quorate_primitives::bundle::Bundle;
+use quorate_primitives::codec::{decode, encode};
+use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
+use quorate_primitives::transaction::{SignedTransaction, Transaction};
+use std::sync::Arc;
+
+use crate::fixtures::rng;
+use crate::samples::{self, ALICE, BOB};
+
+fn payment(number: u8) -> SignedTransaction {
+    samples::sign(Transaction { nonce: [number; 16], ..samples::payment() }, &[ALICE])
+}
+
+/// The transaction with a bit of its last signature flipped.
+fn forged(signed: &SignedTransaction) -> SignedTransaction {
+    let mut bytes = encode(signed);
+    *bytes.iter_mut().nth_back(40).unwrap() ^= 4;
+    decode(&bytes, 1 << 16).unwrap()
+}
+
+#[test]
+fn each_transaction_has_its_own_verdict() {
+    let both = samples::sign(samples::everything(), &[ALICE, BOB]);
+    let transactions = vec![payment(1), forged(&payment(2)), payment(3), forged(&both), both.clone()];
+    let found = verify_transactions(transactions, &mut rng(1));
+    let valid: Vec<bool> = found.iter().map(Option::is_some).collect();
+    assert_eq!(valid, [true, false, true, false, true]);
+    assert_eq!(found[4].as_ref().unwrap().id(), both.id());
+}
+
+#[test]
+fn a_bundle_names_its_first_forged_transaction() {
+    let of = |transactions: Vec<SignedTransaction>| {
+        Bundle::from_shared(1, 2, transactions.into_iter().map(Arc::new).collect()).unwrap()
+    };
+    let good = of(vec![payment(1), payment(2)]);
+    assert_eq!(verify_bundle(good.clone(), &mut rng(1)).unwrap().id(), good.id());
+    let bad = of(vec![payment(1), payment(2), forged(&payment(3)), forged(&payment(4))]);
+    assert_eq!(verify_bundle(bad, &mut rng(1)), Err(2));
+}
+
+#[test]
+fn a_bundle_of_verified_transactions_is_the_bundle_of_these_transactions() {
+    let verified: Vec<Verified<SignedTransaction>> =
+        verify_transactions(vec![payment(1), payment(2)], &mut rng(1)).into_iter().flatten().collect();
+    let bundle = Verified::<Bundle>::from_verified(3, 4, &verified).unwrap();
+    assert_eq!((bundle.author(), bundle.sequence(), bundle.transactions().len()), (3, 4, 2));
+    assert_eq!(decode::<Bundle>(&encode(&*bundle), 1 << 16).unwrap().id(), bundle.id());
+    assert_eq!(bundle.verified_transactions().collect::<Vec<_>>(), verified);
+    assert_eq!(Verified::<Bundle>::from_verified(3, 4, &[]), None);
+}
+
+#[test]
+fn no_byte_of_a_signed_transaction_can_be_changed() {
+    let bytes = encode(&samples::sign(samples::everything(), &[ALICE, BOB]));
+    let read = |position: usize| {
+        let mut changed = bytes.clone();
+        changed[position] ^= 1;
+        decode::<SignedTransaction>(&changed, 1 << 16).ok()
+    };
+    let readable: Vec<SignedTransaction> = (0..bytes.len()).filter_map(read).collect();
+    assert!(readable.len() > bytes.len() / 2);
+    assert!(verify_transactions(readable, &mut rng(2)).iter().all(Option::is_none));
+}
