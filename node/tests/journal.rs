@@ -18,10 +18,7 @@ fn identity() -> Identity {
 }
 
 fn config(home: &Path) -> JournalConfig {
-    JournalConfig {
-        folder: home.join("data/votes"),
-        marker_folder: home.to_owned(),
-    }
+    JournalConfig { folder: home.join("data/votes"), marker_folder: home.to_owned() }
 }
 
 /// Opens the log and returns it with the records that it restored.
@@ -189,7 +186,8 @@ fn a_key_that_has_signed_does_not_start_without_its_log() {
 fn a_log_without_its_marker_gets_the_marker_back() {
     let (home, _, _) = written();
     let is_marker = |path: &Path| path.extension().is_some_and(|extension| extension == "marker");
-    let marker = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| is_marker(path));
+    let marker =
+        fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| is_marker(path));
     fs::remove_file(marker.as_ref().unwrap()).unwrap();
     assert_eq!(open(home.path()).unwrap().1, contents());
     assert!(marker.unwrap().exists());

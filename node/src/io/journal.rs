@@ -201,7 +201,19 @@ impl Journal {
         marker::write(&marker, &identity, number)?;
         remove_before(&config.folder, number)?;
         let initial_size = HEADER_BYTES;
-        Ok(Self { config, identity, marker, number, file, size, initial_size, next, last, cut, poisoned: false })
+        Ok(Self {
+            config,
+            identity,
+            marker,
+            number,
+            file,
+            size,
+            initial_size,
+            next,
+            last,
+            cut,
+            poisoned: false,
+        })
     }
 
     /// What was cut from the end when the log was opened.
@@ -359,7 +371,9 @@ fn choose(folder: &Path, marker: &Path, promised: Option<u64>) -> Result<u64, Jo
         (None, None) => Ok(FIRST_SEGMENT),
         (None, Some(newest)) => Ok(newest),
         (Some(_), None) => Err(JournalError::Amnesia { marker, folder }),
-        (Some(number), Some(newest)) if newest < number => Err(JournalError::Missing { folder, number, marker }),
+        (Some(number), Some(newest)) if newest < number => {
+            Err(JournalError::Missing { folder, number, marker })
+        }
         (Some(_), Some(newest)) => Ok(newest),
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn read(path: &Path, identity: &Identity) -> Result<Option<u64>, Jour
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path)(error)),
     };
-    let damaged = || JournalError::Damaged { path: path.to_owned(), offset: 0, reason: "not a vote log marker" };
+    let damaged =
+        || JournalError::Damaged { path: path.to_owned(), offset: 0, reason: "not a vote log marker" };
     let mut file = None;
     for line in text.lines().skip(1) {
         match line.split_once(' ') {

@@ -163,7 +163,11 @@ pub(super) fn read_record<'a>(file: &'a [u8], offset: usize, previous: &Hash, se
 }
 
 /// The record at the front of `rest`; `None` when `rest` ends before the record does.
-fn parse<'a>(rest: &'a [u8], previous: &Hash, sequence: u64) -> Result<Option<(&'a [u8], Hash)>, &'static str> {
+fn parse<'a>(
+    rest: &'a [u8],
+    previous: &Hash,
+    sequence: u64,
+) -> Result<Option<(&'a [u8], Hash)>, &'static str> {
     let mut cursor = Cursor(rest);
     let (Some(length), Some(found), Some(checksum)) =
         (cursor.take().map(u32::from_le_bytes), cursor.number(), cursor.take::<4>())

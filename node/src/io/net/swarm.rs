@@ -1,0 +1,163 @@
+//! How libp2p is set up: transports, protocols and limits.
+use libp2p::allow_block_list::{self, AllowedPeers};
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{
+    self, IdentTopic, MaxCountSubscriptionFilter, MessageAuthenticity, MessageId, ValidationMode,
+    WhitelistSubscriptionFilter,
+};
+use libp2p::identity::Keypair;
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
+use quorate_primitives::hash::{Domain, Hash, hash};
+use quorate_primitives::{PublicKey, SecretKey};
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::frame::Exchange;
+use super::{GOSSIP_BYTES_MAX, NetworkError, direct};
+
+/// Handshakes of others that may be unfinished at a time: each costs a key exchange.
+const PENDING_INCOMING_MAX: u32 = 32;
+/// A handshake that takes longer has failed.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to one peer: one each way, and as many that are dead and not yet noticed.
+const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// Streams that one connection may have open: ours are few, and each reserves a window of memory.
+const STREAMS_MAX: usize = 64;
+/// Questions that one connection may carry at a time, both directions counted.
+const QUESTIONS_MAX: usize = 16;
+/// A question that takes longer has failed.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between pings, and how long one may take before the connection is given up.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections are kept as long as they live; this is longer than any pause.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// Gossiped messages that wait for one slow peer before more are dropped.
+const GOSSIP_QUEUE_MAX: usize = 256;
+/// Gossiped messages in one packet.
+const GOSSIP_PACKET_MAX: usize = 64;
+/// Time in which a gossiped message that comes again is recognised.
+const GOSSIP_MEMORY: Duration = Duration::from_secs(120);
+
+type OneTopic = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
+
+/// All protocols of a connection.
+#[derive(NetworkBehaviour)]
+pub(super) struct Protocols {
+    // The lists come first: what they refuse, the others never see.
+    pub(super) allowed: allow_block_list::Behaviour<AllowedPeers>,
+    pub(super) limits: connection_limits::Behaviour,
+    pub(super) ping: ping::Behaviour,
+    pub(super) direct: direct::Behaviour,
+    pub(super) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, OneTopic>,
+    pub(super) exchange: request_response::Behaviour<Exchange>,
+}
+
+/// The topic on which the bundles of a chain are gossiped.
+pub(super) fn topic(chain: &Hash) -> IdentTopic {
+    IdentTopic::new(format!("quorate/{chain}/bundles/1"))
+}
+
+/// The identity that a connection of this key proves.
+pub(super) fn peer_id(key: &PublicKey) -> Result<PeerId, NetworkError> {
+    let bytes = libp2p::identity::ed25519::PublicKey::try_from_bytes(key.as_bytes());
+    let key = bytes.map_err(|_| NetworkError::Key { key: *key })?;
+    Ok(libp2p::identity::PublicKey::from(key).to_peer_id())
+}
+
+fn protocol(chain: &Hash, name: &str) -> Result<StreamProtocol, NetworkError> {
+    StreamProtocol::try_from_owned(format!("/quorate/{chain}/{name}/1")).map_err(configuration)
+}
+
+fn configuration(reason: impl std::fmt::Display) -> NetworkError {
+    NetworkError::Configuration { reason: reason.to_string() }
+}
+
+fn limits(known: usize) -> ConnectionLimits {
+    let known = u32::try_from(known).unwrap_or(u32::MAX);
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(PENDING_INCOMING_MAX))
+        .with_max_pending_outgoing(Some(known.saturating_add(16)))
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
+        .with_max_established(Some(known.saturating_mul(CONNECTIONS_PER_PEER_MAX)))
+}
+
+/// Messages are named by their content, so that one content cannot be sent twice; they are not
+/// signed, because each transaction in them is; and they go on only when they were found good.
+fn gossip(
+    chain: &Hash,
+) -> Result<gossipsub::Behaviour<gossipsub::IdentityTransform, OneTopic>, NetworkError> {
+    let config = gossipsub::ConfigBuilder::default()
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| MessageId::new(hash(Domain::Bundle, &[message.data.as_slice()]).as_bytes()))
+        .max_transmit_size(GOSSIP_BYTES_MAX)
+        .heartbeat_initial_delay(Duration::from_millis(200))
+        .heartbeat_interval(Duration::from_secs(1))
+        .duplicate_cache_time(GOSSIP_MEMORY)
+        .connection_handler_queue_len(GOSSIP_QUEUE_MAX)
+        .max_publish_messages(GOSSIP_PACKET_MAX)
+        .max_control_messages_sent(GOSSIP_PACKET_MAX)
+        .build()
+        .map_err(configuration)?;
+    let topic = topic(chain);
+    let filter = MaxCountSubscriptionFilter {
+        filter: WhitelistSubscriptionFilter(HashSet::from([topic.hash()])),
+        max_subscribed_topics: 1,
+        max_subscriptions_per_request: 4,
+    };
+    let mut gossip =
+        gossipsub::Behaviour::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
+            .map_err(configuration)?;
+    gossip.subscribe(&topic).map_err(configuration)?;
+    Ok(gossip)
+}
+
+/// A swarm that lets only these peers in.
+pub(super) fn build(
+    key: &SecretKey,
+    chain: &Hash,
+    known: &[PeerId],
+) -> Result<Swarm<Protocols>, NetworkError> {
+    let mut seed = key.expose_seed();
+    let keypair = Keypair::ed25519_from_bytes(seed.as_mut_slice()).map_err(configuration)?;
+    let mut allowed = allow_block_list::Behaviour::<AllowedPeers>::default();
+    for peer in known {
+        allowed.allow_peer(*peer);
+    }
+    let questions = request_response::Config::default()
+        .with_request_timeout(QUESTION_TIMEOUT)
+        .with_max_concurrent_streams(QUESTIONS_MAX);
+    let exchange = [(protocol(chain, "exchange")?, ProtocolSupport::Full)];
+    let protocols = Protocols {
+        allowed,
+        limits: connection_limits::Behaviour::new(limits(known.len())),
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+        ),
+        direct: direct::Behaviour::new(protocol(chain, "direct")?),
+        gossip: gossip(chain)?,
+        exchange: request_response::Behaviour::new(exchange, questions),
+    };
+    let muxer = || {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(STREAMS_MAX);
+        config
+    };
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, muxer)
+        .map_err(configuration)?
+        .with_behaviour(|_| protocols)
+        .map_err(configuration)?
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE_TIMEOUT)
+                .with_max_negotiating_inbound_streams(STREAMS_MAX)
+        })
+        .with_connection_timeout(HANDSHAKE_TIMEOUT)
+        .build();
+    Ok(swarm)
+}

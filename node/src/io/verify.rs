@@ -1,0 +1,422 @@
+//! Threads that check signatures, before anything reaches the replica.
+//!
+//! Checks that the protocol waits for come first and have a thread of their own. What peers send and
+//! what clients submit take turns on the others; submitted transactions are gathered for a moment,
+//! because one batch of many signatures costs half of many single ones. Bytes are decoded here too, so
+//! that neither the network task nor the replica spends time on them.
+mod cache;
+
+use quorate_primitives::PublicKey;
+use quorate_primitives::block::ANSWER_BYTES_MAX;
+use quorate_primitives::codec;
+use quorate_primitives::keys::{SignatureCheck, verify_batch};
+use quorate_primitives::signed::Verified;
+use quorate_primitives::transaction::SignedTransaction;
+use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
+use quorate_replica::{Admitted, Answer, CheckTicket, Event, PeerMessage, Refusal};
+use rand::rngs::StdRng;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+use self::cache::Cache;
+use super::counters::{Counters, count, count_bytes};
+use super::net::{GOSSIP_BYTES_MAX, GossipId, Verdict};
+
+/// Most jobs of peers that wait.
+const JOBS_MAX: usize = 1_024;
+/// Most bytes of these jobs.
+const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most submitted transactions that wait.
+const SUBMISSIONS_MAX: usize = 16_384;
+/// Most bytes of them.
+const SUBMISSION_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most transactions in one batch: about 20 ms of one core.
+const BATCH_MAX: usize = 512;
+/// How long a submitted transaction waits for others.
+const GATHER: Duration = Duration::from_millis(1);
+/// What a client that was refused for lack of room is told to wait, in ms.
+const RETRY_AFTER_MS: u64 = 250;
+
+/// Why a transaction that was submitted here is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is waiting.
+    #[error("too many transactions wait, retry after {retry_after_ms} ms")]
+    Busy {
+        /// When to try again, in ms.
+        retry_after_ms: u64,
+    },
+    /// One of the signatures is invalid.
+    #[error("a signature is invalid")]
+    BadSignature,
+    /// The replica refuses it.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+impl SubmitError {
+    /// Too much is waiting.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::Busy { retry_after_ms: RETRY_AFTER_MS }
+    }
+}
+
+/// Where the answer to a submitted transaction goes.
+pub type Reply = oneshot::Sender<Result<Admitted, SubmitError>>;
+
+/// Something that a peer sent, to be decoded and proven.
+#[derive(Debug)]
+pub enum Job {
+    /// A frame of a direct stream.
+    Frame {
+        /// From whom.
+        from: PublicKey,
+        /// The frame.
+        content: Vec<u8>,
+    },
+    /// A gossiped message.
+    Gossip {
+        /// From whom.
+        from: PublicKey,
+        /// For the report.
+        id: GossipId,
+        /// The message.
+        content: Vec<u8>,
+    },
+    /// The answer to a question.
+    Answer {
+        /// Number of the question.
+        request: u64,
+        /// Who answers.
+        from: PublicKey,
+        /// The answer.
+        content: Vec<u8>,
+    },
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Frame { content, .. } | Self::Gossip { content, .. } | Self::Answer { content, .. } => {
+                content.len()
+            }
+        }
+    }
+}
+
+/// What came of a job. Delivered on a checking thread.
+pub enum Outcome {
+    /// The verdicts that the protocol waits for.
+    Checked {
+        /// As given.
+        ticket: CheckTicket,
+        /// Positions of the invalid signatures, ascending.
+        bad: Vec<usize>,
+    },
+    /// Something for the replica, with its size in bytes.
+    Event(Event, usize),
+    /// A client's transaction whose signatures are valid.
+    Submitted(Verified<SignedTransaction>, Reply),
+    /// What a gossiped message is worth.
+    Gossip {
+        /// As given.
+        id: GossipId,
+        /// As given.
+        from: PublicKey,
+        /// Whether to pass it on.
+        verdict: Verdict,
+    },
+    /// A peer sent what no honest peer sends.
+    Violation {
+        /// Who.
+        peer: PublicKey,
+        /// What.
+        reason: &'static str,
+    },
+}
+
+/// Receives outcomes; called by several threads, and must not block.
+pub type Outlet = Box<dyn Fn(Outcome) + Send + Sync>;
+
+#[derive(Default)]
+struct Queues {
+    checks: VecDeque<(CheckTicket, Vec<SignatureCheck>)>,
+    jobs: VecDeque<Job>,
+    job_bytes: usize,
+    submissions: VecDeque<(SignedTransaction, Reply)>,
+    submission_bytes: usize,
+    /// When the oldest submission came.
+    oldest: Option<Instant>,
+    /// Whose turn it is.
+    submissions_next: bool,
+    is_stopping: bool,
+}
+
+/// What a thread does next.
+enum Work {
+    Checks(CheckTicket, Vec<SignatureCheck>),
+    Job(Job),
+    Submissions(Vec<(SignedTransaction, Reply)>),
+    Stop,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    filled: Condvar,
+    cache: Mutex<Cache>,
+    counters: Arc<Counters>,
+    outlet: Outlet,
+}
+
+/// The checking threads. Dropping it without [`Pool::stop`] leaves them running.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Pool {
+    /// Starts the threads: one for the protocol's checks, and `threads` for everything.
+    ///
+    /// # Errors
+    /// When the system gives no randomness or no thread.
+    pub fn start(threads: usize, counters: Arc<Counters>, outlet: Outlet) -> io::Result<Self> {
+        let (queues, cache) = (Mutex::new(Queues::default()), Mutex::new(Cache::default()));
+        let shared = Arc::new(Shared { queues, filled: Condvar::new(), cache, counters, outlet });
+        let mut handles = Vec::new();
+        for number in 0..=threads.max(1) {
+            let mut worker =
+                Worker { shared: Arc::clone(&shared), rng: fresh_rng()?, checks_only: number == 0 };
+            let builder = thread::Builder::new().name(format!("verify-{number}"));
+            handles.push(builder.spawn(move || worker.run())?);
+        }
+        Ok(Self { shared, threads: Mutex::new(handles) })
+    }
+
+    /// Takes checks that the protocol waits for. Their number is bounded by the protocol.
+    pub fn check(&self, ticket: CheckTicket, checks: Vec<SignatureCheck>) {
+        self.shared.lock().checks.push_back((ticket, checks));
+        self.shared.filled.notify_all();
+    }
+
+    /// Takes something of a peer, or gives it back when too much is waiting.
+    ///
+    /// # Errors
+    /// The job itself.
+    pub fn push(&self, job: Job) -> Result<(), Job> {
+        let mut queues = self.shared.lock();
+        let bytes = queues.job_bytes.saturating_add(job.bytes());
+        if queues.is_stopping || queues.jobs.len() >= JOBS_MAX || bytes > JOB_BYTES_MAX {
+            drop(queues);
+            count(&self.shared.counters.verify_dropped, 1);
+            return Err(job);
+        }
+        queues.job_bytes = bytes;
+        queues.jobs.push_back(job);
+        drop(queues);
+        self.shared.filled.notify_all();
+        Ok(())
+    }
+
+    /// Takes submitted transactions; those for which there is no room are answered at once.
+    pub fn submit(&self, transactions: Vec<(SignedTransaction, Reply)>) {
+        count_bytes(&self.shared.counters.transactions_submitted, transactions.len());
+        let mut refused = Vec::new();
+        let mut queues = self.shared.lock();
+        for (transaction, reply) in transactions {
+            let bytes = queues.submission_bytes.saturating_add(transaction.size());
+            if queues.is_stopping
+                || queues.submissions.len() >= SUBMISSIONS_MAX
+                || bytes > SUBMISSION_BYTES_MAX
+            {
+                refused.push(reply);
+                continue;
+            }
+            queues.submission_bytes = bytes;
+            queues.submissions.push_back((transaction, reply));
+        }
+        queues.oldest.get_or_insert_with(Instant::now);
+        drop(queues);
+        self.shared.filled.notify_all();
+        for reply in refused {
+            // An error means that the client has gone.
+            let _ = reply.send(Err(SubmitError::busy()));
+        }
+    }
+
+    /// Ends the threads after the work in hand; what waits is dropped.
+    pub fn stop(&self) {
+        self.shared.lock().is_stopping = true;
+        self.shared.filled.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+        *self.shared.lock() = Queues { is_stopping: true, ..Queues::default() };
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, checks_only: bool) -> Work {
+        let mut queues = self.lock();
+        loop {
+            if queues.is_stopping {
+                return Work::Stop;
+            }
+            if let Some((ticket, checks)) = queues.checks.pop_front() {
+                return Work::Checks(ticket, checks);
+            }
+            let mut wait = None;
+            if !checks_only {
+                let gathered = queues.gathered(Instant::now());
+                let ready = gathered.is_ok_and(|ready| ready);
+                if ready && (queues.submissions_next || queues.jobs.is_empty()) {
+                    queues.submissions_next = false;
+                    return Work::Submissions(queues.take_submissions());
+                }
+                if let Some(job) = queues.jobs.pop_front() {
+                    queues.job_bytes = queues.job_bytes.saturating_sub(job.bytes());
+                    queues.submissions_next = true;
+                    return Work::Job(job);
+                }
+                wait = gathered.err();
+            }
+            queues = match wait {
+                Some(wait) => {
+                    self.filled.wait_timeout(queues, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.filled.wait(queues).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+impl Queues {
+    /// Whether a batch of submissions may leave, or how long it still gathers.
+    fn gathered(&self, now: Instant) -> Result<bool, Duration> {
+        if self.submissions.is_empty() {
+            return Ok(false);
+        }
+        let age = self.oldest.map_or(GATHER, |oldest| now.saturating_duration_since(oldest));
+        if self.submissions.len() >= BATCH_MAX || age >= GATHER {
+            Ok(true)
+        } else {
+            Err(GATHER.saturating_sub(age))
+        }
+    }
+
+    fn take_submissions(&mut self) -> Vec<(SignedTransaction, Reply)> {
+        let count = self.submissions.len().min(BATCH_MAX);
+        let batch: Vec<_> = self.submissions.drain(..count).collect();
+        let bytes: usize = batch.iter().map(|(transaction, _)| transaction.size()).sum();
+        self.submission_bytes = self.submission_bytes.saturating_sub(bytes);
+        if self.submissions.is_empty() {
+            self.oldest = None;
+        }
+        batch
+    }
+}
+
+/// A generator that no signer can predict, seeded by the operating system.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn fresh_rng() -> io::Result<StdRng> {
+    rand::SeedableRng::try_from_rng(&mut rand::rngs::SysRng).map_err(io::Error::other)
+}
+
+/// One thread.
+struct Worker {
+    shared: Arc<Shared>,
+    rng: StdRng,
+    checks_only: bool,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        loop {
+            match self.shared.next(self.checks_only) {
+                Work::Checks(ticket, checks) => {
+                    let bad = verify_batch(&checks, &mut self.rng);
+                    count_bytes(&self.shared.counters.signatures_checked, checks.len());
+                    count(&self.shared.counters.signature_batches, 1);
+                    (self.shared.outlet)(Outcome::Checked { ticket, bad });
+                }
+                Work::Job(job) => self.job(job),
+                Work::Submissions(batch) => self.submissions(batch),
+                Work::Stop => return,
+            }
+        }
+    }
+
+    fn proof(&mut self) -> cache::Proof<'_> {
+        let Shared { cache, counters, .. } = &*self.shared;
+        cache::Proof { cache, counters, rng: &mut self.rng }
+    }
+
+    fn job(&mut self, job: Job) {
+        let bytes = job.bytes();
+        match job {
+            Job::Frame { from, content } => {
+                let event = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX) {
+                    Ok(message) => {
+                        self.proof().message(message, from).ok_or("a transaction in a frame is not signed")
+                    }
+                    Err(_) => Err("a frame is malformed"),
+                };
+                (self.shared.outlet)(match event {
+                    Ok(event) => Outcome::Event(event, bytes),
+                    Err(reason) => Outcome::Violation { peer: from, reason },
+                });
+            }
+            Job::Gossip { from, id, content } => {
+                let bundle = match codec::decode::<PeerMessage>(&content, GOSSIP_BYTES_MAX) {
+                    Ok(PeerMessage::Bundle(bundle)) => self.proof().bundle(bundle),
+                    Ok(PeerMessage::Consensus(_) | PeerMessage::Proposal { .. }) | Err(_) => None,
+                };
+                let verdict = if bundle.is_some() { Verdict::Accept } else { Verdict::Reject };
+                (self.shared.outlet)(Outcome::Gossip { id, from, verdict });
+                if let Some(bundle) = bundle {
+                    (self.shared.outlet)(Outcome::Event(Event::Bundle { from: Some(from), bundle }, bytes));
+                }
+            }
+            Job::Answer { request, from, content } => {
+                let answer = match codec::decode::<Answer>(&content, ANSWER_BYTES_MAX) {
+                    Ok(answer) => {
+                        self.proof().answer(answer).ok_or("a transaction in an answer is not signed")
+                    }
+                    Err(_) => Err("an answer is malformed"),
+                };
+                if let Err(reason) = answer {
+                    (self.shared.outlet)(Outcome::Violation { peer: from, reason });
+                }
+                let answer = answer.ok();
+                (self.shared.outlet)(Outcome::Event(Event::Answered { request, from, answer }, bytes));
+            }
+        }
+    }
+
+    fn submissions(&mut self, batch: Vec<(SignedTransaction, Reply)>) {
+        let (transactions, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let verdicts = self.proof().transactions(transactions);
+        for (verdict, reply) in verdicts.into_iter().zip(replies) {
+            match verdict {
+                Some(transaction) => (self.shared.outlet)(Outcome::Submitted(transaction, reply)),
+                // An error means that the client has gone.
+                None => drop(reply.send(Err(SubmitError::BadSignature))),
+            }
+        }
+    }
+}
