@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quorate_consensus::message::conflict;
 use quorate_consensus::{
     Certificate, Claim, ClaimKind, Effect, Engine, Epoch, Input, Message, Proposal, Record, Signers, Step,
-    Ticket, Timer, Verdict,
+    Ticket, Timer, Verdict, Vote,
 };
 use quorate_primitives::block::Header;
 use quorate_primitives::codec::List;
@@ -68,6 +68,8 @@ pub(crate) struct Cluster {
     /// The one final chain.
     pub(crate) chain: BTreeMap<Height, Hash>,
     pub(crate) certificates: Vec<Certificate>,
+    /// Every vote that was ever sent.
+    pub(crate) votes: BTreeMap<Claim, BTreeMap<u8, Vote>>,
     claims: BTreeMap<(u8, View), BTreeSet<Claim>>,
 }
 
@@ -104,6 +106,7 @@ impl Cluster {
             blocks: BTreeMap::new(),
             chain: BTreeMap::new(),
             certificates: Vec::new(),
+            votes: BTreeMap::new(),
             claims: BTreeMap::new(),
         }
     }
@@ -157,10 +160,14 @@ impl Cluster {
         }
     }
 
-    /// Rewrites the journal as a new, short log segment.
-    pub(crate) fn compact(&mut self, index: u8) {
+    /// Before it crashed, the node had rewritten its journal as a new, short log segment.
+    pub(crate) fn compact_crashed(&mut self, index: u8) {
         let node = self.node(index);
-        node.journal = node.engine.records();
+        let mut engine = Engine::new(Arc::clone(node.engine.epoch()), Some(index));
+        for record in &node.journal {
+            engine.restore(record.clone());
+        }
+        node.journal = engine.records();
     }
 
     pub(crate) fn reconnect_all(&mut self) {
@@ -183,6 +190,21 @@ impl Cluster {
         }
         let step = node.engine.step(input);
         self.absorb(index, step);
+    }
+
+    /// The machine stops in the middle of a step: before or after the journal was written, but before
+    /// anything else was done.
+    pub(crate) fn tell_and_crash(&mut self, index: u8, input: Input, is_written: bool) {
+        let node = self.node(index);
+        if !node.up {
+            return;
+        }
+        let step = node.engine.step(input);
+        if is_written {
+            self.keep(index, &step);
+            self.remember_claims(index, &step.journal);
+        }
+        self.crash(index);
     }
 
     /// The journal first, then the effects.
@@ -252,7 +274,7 @@ impl Cluster {
             }
             Effect::Notarized(certificate) => {
                 self.certificates.push(certificate.clone());
-                node.news.push(Effect::Notarized(certificate));
+                self.node(index).news.push(Effect::Notarized(certificate));
             }
             Effect::Evidence(_) | Effect::Ban(_) | Effect::Premature(_) | Effect::Halt(_) => {
                 if let Effect::Ban(who) = effect {
@@ -276,6 +298,13 @@ impl Cluster {
 
     fn post(&mut self, from: u8, to: Signers, message: &Message) {
         assert!(!to.contains(from), "{from} writes to itself");
+        match message {
+            Message::Vote(vote) | Message::Propose(Proposal { vote, .. }) => {
+                self.votes.entry(vote.claim).or_default().insert(from, vote.clone());
+            }
+            Message::Certificate(certificate) => self.certificates.push(certificate.clone()),
+            Message::Want(_) => {}
+        }
         for to in to.intersection(self.epoch.everybody()).iter() {
             self.mail.push_back(Letter { from, to, message: message.clone() });
         }
@@ -341,6 +370,7 @@ impl Cluster {
         let to = self.epoch.everybody().without(index);
         self.post(index, to, &message);
         self.tell(index, Input::Own(vote));
+        self.execute_all(index);
     }
 
     /// A body that this node has, or that one of the holders gives it.
@@ -484,6 +514,15 @@ impl Cluster {
 
     pub(crate) fn highest(&self) -> Height {
         self.chain.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Where everybody is, for a test that fails.
+    pub(crate) fn report(&self) -> String {
+        let line = |(index, node): (usize, &Node)| {
+            let (status, timers) = (node.engine.status(), &node.timers);
+            format!("{index}: height {} {status:?} {:?} {timers:?}\n", node.height, node.engine.fault())
+        };
+        self.nodes.iter().enumerate().map(line).collect()
     }
 
     /// Nothing went wrong that no honest validator may see.
