@@ -128,6 +128,8 @@ pub struct Status {
     pub block: Hash,
     /// Transactions of clients that wait or travel.
     pub pool_transactions: usize,
+    /// Senders that they have.
+    pub pool_senders: usize,
     /// Their bytes.
     pub pool_bytes: usize,
     /// Bundles that no committed block lists yet.

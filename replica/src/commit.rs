@@ -127,10 +127,6 @@ impl Replica {
         self.bundles.expire(time);
         let held = &self.bundles;
         self.inline.retain(|id| held.get(id).is_some());
-        self.pending_told = false;
-        if self.bundles.len() > 0 {
-            self.note_pending();
-        }
         self.advanced = self.now;
         self.out.effects.push(Effect::Committed(Arc::new(Committed { executed, bundles, certificate })));
         self.flush();

@@ -61,6 +61,11 @@ impl Mempool {
         self.known.len()
     }
 
+    /// Senders that they have.
+    pub(crate) fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
     /// Their bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

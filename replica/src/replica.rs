@@ -181,6 +181,7 @@ impl Replica {
             height: head.height(),
             block: head.block(),
             pool_transactions: self.mempool.len(),
+            pool_senders: self.mempool.senders(),
             pool_bytes: self.mempool.bytes(),
             bundles: self.bundles.len(),
             bundles_bytes: self.bundles.bytes(),
@@ -378,6 +379,12 @@ impl Replica {
         if let Some(block) = self.chain.get_mut(&id) {
             block.certified = true;
             self.gather(id, certificate.signers, 0);
+        }
+        // The engine takes what was pending for ordered now; what this block leaves out is said again.
+        self.pending_told = false;
+        let listed = self.chain.listed_from(&id).unwrap_or_default();
+        if self.bundles.any_beside(&listed) {
+            self.note_pending();
         }
     }
 

@@ -1,0 +1,5 @@
+//! Whole replicas against each other, and against a network and disks that fail.
+mod network;
+mod scenarios;
+mod seeds;
+mod world;
