@@ -1,4 +1,4 @@
-//! The values behind the golden vectors, as docs/formats.md, section 16, describes them.
+//! The values behind the golden vectors, as docs/formats.md, section 18, describes them.
 use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome, Payload, history_leaf};
 use quorate_primitives::bundle::Bundle;

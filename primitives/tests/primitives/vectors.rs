@@ -2,10 +2,11 @@
 //! docs/formats.md alone.
 use quorate_primitives::address::{AccountId, Address, Prefix};
 use quorate_primitives::block::{Payload, history_leaf};
-use quorate_primitives::codec::{self};
+use quorate_primitives::codec;
 use quorate_primitives::hash::{Domain, Hash};
 use quorate_primitives::merkle::{ListProof, inner_hash, list_root, tree_root};
-use quorate_primitives::state::{Authority, StateGroup, StateKey, value_hash};
+use quorate_primitives::receipt::Failure;
+use quorate_primitives::state::{Authority, Permission, StateGroup, StateKey, value_hash};
 use quorate_primitives::transaction::Transaction;
 use std::collections::BTreeMap;
 
@@ -200,5 +201,27 @@ fn every_domain_has_a_tag_of_its_own_that_begins_no_other() {
     for (position, tag) in all.iter().enumerate() {
         let others = all.iter().enumerate().filter(|(other, _)| *other != position);
         assert!(others.clone().all(|(_, other)| !other.starts_with(tag)), "{tag:?}");
+    }
+}
+
+#[test]
+fn the_page_of_formats_says_what_the_code_does() {
+    let page = include_str!("../../../docs/formats.md");
+    let rows =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix("` |")?.split_once("` | `"));
+    let vectors: Vec<(&str, &str)> =
+        rows.filter(|(_, value)| value.bytes().all(|b| b.is_ascii_alphanumeric())).collect();
+    assert!(vectors.len() > 50, "{}", vectors.len());
+    for (name, value) in vectors {
+        assert!(WRITTEN.contains(&format!("\n{name} = {value}\n")), "{name}");
+    }
+    for failure in Failure::ALL {
+        let row = format!("| {} | `{}` | {} |", failure.code(), failure.name(), failure.description());
+        assert!(page.contains(&row), "{row}");
+        assert_eq!(codec::encode(failure), [u8::try_from(failure.code() - 1_001).unwrap()]);
+    }
+    for (number, permission) in (0_u8..).zip(Permission::ALL) {
+        assert!(page.contains(&format!("{number} `{}`", permission.name())), "{permission:?}");
+        assert_eq!(codec::encode(permission), [number]);
     }
 }
