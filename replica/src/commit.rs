@@ -2,12 +2,12 @@
 //! or from a peer that is ahead, ends here.
 use quorate_consensus::Input;
 use quorate_ledger::Executed;
-use quorate_primitives::Hash;
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::certificate::{Certificate, Claim};
+use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
 use quorate_primitives::codec::List;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
+use quorate_primitives::{Hash, Timestamp, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,64 +17,66 @@ use crate::event::{Effect, Timer};
 use crate::record::LogRecord;
 use crate::replica::Replica;
 
-/// Most certificates of final blocks that are kept until their blocks are executed.
-const FINAL_MAX: usize = 64;
+/// Most finalizations that are kept until their blocks are committed; of more, the oldest are dropped,
+/// since their blocks also become final as ancestors of later ones.
+const FINALS_MAX: usize = 1_024;
 
-/// Finalizations whose blocks are not committed yet, by block.
-pub(crate) type Finals = BTreeMap<Hash, Certificate>;
+/// Finalizations of blocks that are not committed yet, by view.
+pub(crate) type Finals = BTreeMap<View, Certificate>;
 
 impl Replica {
     /// A quorum finalized a block. The certificate is verified.
     pub(crate) fn finalized(&mut self, certificate: Certificate) {
-        let Some(block) = certificate.claim.block() else { return };
-        let known =
-            self.target.as_ref().is_some_and(|target| target.claim.view() >= certificate.claim.view());
-        if self.finals.len() >= FINAL_MAX {
-            // The block then becomes final through a later one, as ancestor.
+        self.keep_final(certificate);
+        self.try_commit();
+    }
+
+    /// Keeps a finalization until its block is committed.
+    pub(crate) fn keep_final(&mut self, certificate: Certificate) {
+        let view = certificate.claim.view();
+        if certificate.claim.kind() != ClaimKind::Finalize || view <= self.chain.tip().view {
+            return;
+        }
+        if self.finals.len() >= FINALS_MAX {
             self.finals.pop_first();
         }
-        self.finals.insert(block, certificate.clone());
-        if !known {
-            self.target = Some(certificate);
-        }
-        self.try_commit();
+        self.finals.insert(view, certificate);
+    }
+
+    /// The latest finalization, while its block is not committed.
+    pub(crate) fn target(&self) -> Option<&Certificate> {
+        self.finals.last_key_value().map(|(_, certificate)| certificate)
     }
 
     /// Commits up to the latest final block, as far as its ancestors are here and executed.
     pub(crate) fn try_commit(&mut self) {
-        let Some(certificate) = self.target.clone() else { return };
-        let Some(target) = certificate.claim.block() else { return };
-        if self.chain.tip().view >= certificate.claim.view() {
-            self.target = None;
-            return;
-        }
-        let Some(path) = self.chain.path(&target) else {
-            self.sync_soon();
+        // Whoever is behind may lack the path to the latest one, and have that to an earlier one.
+        let known = self.finals.values().rev().find_map(|certificate| {
+            let path = self.chain.path(&certificate.claim.block()?)?;
+            Some((path, certificate.signers))
+        });
+        let Some((path, signers)) = known else {
+            if !self.finals.is_empty() {
+                self.sync_soon();
+            }
             return;
         };
-        let mut whole = true;
         for id in &path {
-            let Some(block) = self.chain.get_mut(id) else { return };
+            let Some(block) = self.chain.get_mut(id) else { break };
             block.certified = true;
             match block.stage {
-                Stage::Incomplete => {
-                    whole = false;
-                    self.gather(*id, certificate.signers, 0);
-                }
+                Stage::Incomplete => self.gather(*id, signers, 0),
                 Stage::Complete => block.stage = Stage::Ready,
                 Stage::Ready => {}
             }
-        }
-        if !whole {
-            self.sync_soon();
         }
         for id in path {
             if !self.commit_open(id) {
                 break;
             }
         }
-        if self.chain.tip().block == target {
-            self.target = None;
+        if !self.finals.is_empty() {
+            self.sync_soon();
         }
     }
 
@@ -84,7 +86,8 @@ impl Replica {
         let Some(block) = self.chain.get(&id) else { return false };
         let (Some(executed), Some(bundles)) = (block.executed.clone(), block.body()) else { return false };
         let (seen, recorded) = (block.seen, block.recorded);
-        let certificate = self.finals.remove(&id);
+        let view = block.header.view;
+        let certificate = self.finals.get(&view).filter(|held| held.claim.block() == Some(id)).cloned();
         if !recorded {
             // What is told to be final must come back after a power failure.
             self.record_body(id);
@@ -99,7 +102,7 @@ impl Replica {
         executed: Executed,
         bundles: Vec<Verified<Bundle>>,
         certificate: Option<Certificate>,
-        seen: Option<quorate_primitives::Timestamp>,
+        seen: Option<Timestamp>,
     ) -> bool {
         let ours = executed.outcome().digest();
         if let Some(Claim::Finalize { block, outcome: theirs, .. }) = certificate.as_ref().map(|c| c.claim)
@@ -116,6 +119,7 @@ impl Replica {
         self.chain.remember(height, bundles.iter().map(|bundle| bundle.id()).collect());
         self.chain.advance(Tip { block: executed.block(), height, view: executed.view(), time, seen });
         self.fetches.drop_want(&executed.block());
+        self.finals = self.finals.split_off(&executed.view().next());
         for bundle in &bundles {
             self.bundles.forget(&bundle.id());
             for id in bundle.transactions().iter().map(|signed: &Arc<SignedTransaction>| signed.id()) {

@@ -7,7 +7,6 @@ use quorate_consensus::{Input, Message, Record};
 use quorate_ledger::Ledger;
 use quorate_primitives::block::{BUNDLES_MAX, Header};
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::certificate::{Certificate, ClaimKind};
 use quorate_primitives::codec::List;
 use quorate_primitives::{Hash, Height};
 use rand_core::CryptoRng;
@@ -31,23 +30,11 @@ impl Replica {
         match record {
             LogRecord::Consensus(record) => {
                 if let Record::Held(certificate) | Record::Floor(certificate) = &record {
-                    self.restore_final(certificate);
+                    self.keep_final(certificate.clone());
                 }
                 self.engine.restore(record);
             }
             LogRecord::Body { header, bundles } => self.restore_body(header, bundles, rng),
-        }
-    }
-
-    fn restore_final(&mut self, certificate: &Certificate) {
-        let Some(block) = certificate.claim.block() else { return };
-        if certificate.claim.kind() != ClaimKind::Finalize {
-            return;
-        }
-        self.finals.insert(block, certificate.clone());
-        let view = certificate.claim.view();
-        if self.target.as_ref().is_none_or(|target| target.claim.view() < view) {
-            self.target = Some(certificate.clone());
         }
     }
 

@@ -55,8 +55,6 @@ pub struct Replica {
     pub(crate) judging: BTreeSet<Hash>,
     pub(crate) building: Option<Building>,
     drafts: BTreeMap<View, Draft>,
-    /// The latest finalization, until its block is committed.
-    pub(crate) target: Option<Certificate>,
     pub(crate) finals: Finals,
     pub(crate) connected: BTreeSet<PublicKey>,
     pub(crate) now: Timestamp,
@@ -113,7 +111,6 @@ impl Replica {
             judging: BTreeSet::new(),
             building: None,
             drafts: BTreeMap::new(),
-            target: None,
             finals: Finals::new(),
             connected: BTreeSet::new(),
             now: Timestamp::ZERO,

@@ -100,7 +100,7 @@ impl Replica {
         }
         let interval = self.sync_interval_ms();
         let stalled = self.now.distance_from(self.advanced) >= interval || self.me.is_none();
-        let behind = self.target.is_some() && self.chain.next_to_execute().is_none();
+        let behind = self.target().is_some() && self.chain.next_to_execute().is_none();
         if behind || stalled || self.sync.is_active() {
             self.sync_ask();
         } else {
@@ -109,7 +109,7 @@ impl Replica {
     }
 
     fn sync_ask(&mut self) {
-        let signers = self.target.as_ref().map_or(Signers::NONE, |target| target.signers);
+        let signers = self.target().map_or(Signers::NONE, |target| target.signers);
         let candidates = self.members.candidates(signers, self.me, &self.connected);
         let same = self.sync.giver.filter(|giver| self.connected.contains(giver));
         if same.is_none() {
@@ -139,7 +139,7 @@ impl Replica {
             Some(VerifiedAnswer::Blocks(blocks)) if !blocks.is_empty() => self.take_blocks(from, blocks),
             Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Unknown) | None => {
                 self.sync.reset();
-                let wanted = self.target.is_some();
+                let wanted = self.target().is_some();
                 let interval = self.sync_interval_ms();
                 self.sync_at(if wanted { pause } else { self.now.saturating_add(interval) });
             }

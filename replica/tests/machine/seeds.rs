@@ -54,7 +54,13 @@ fn disturb(world: &mut World, running: &[usize]) {
         }
         2 => world.nodes[node].island = 1,
         3 => running.iter().for_each(|node| world.nodes[*node].island = 0),
-        4 if world.chance(200) => running.iter().filter(|node| world.nodes[**node].replica.is_some()).copied().collect::<Vec<_>>().into_iter().for_each(|node| world.crash(node)),
+        4 if world.chance(200) => running
+            .iter()
+            .filter(|node| world.nodes[**node].replica.is_some())
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|node| world.crash(node)),
         5 => world.checkpoint(node),
         6 | 7 => running.iter().for_each(|node| {
             if !world.is_up(*node) {

@@ -201,7 +201,11 @@ impl World {
             self.step(node, Event::Elapsed(Timer::Execute));
         }
         let told = self.nodes[node].told.get();
-        assert!(self.height(node) >= told, "node {node} told {told} to be final, but came back at {}", self.height(node));
+        assert!(
+            self.height(node) >= told,
+            "node {node} told {told} to be final, but came back at {}",
+            self.height(node)
+        );
         for other in self.up() {
             if other != node {
                 self.step(node, Event::Connected(self.nodes[other].key));
@@ -250,7 +254,11 @@ impl World {
             if dying {
                 kept = usize::try_from(self.below(u64::try_from(kept).unwrap() + 1)).unwrap();
                 let whole = kept == step.journal.len();
-                done = if whole { usize::try_from(self.below(u64::try_from(done).unwrap() + 1)).unwrap() } else { 0 };
+                done = if whole {
+                    usize::try_from(self.below(u64::try_from(done).unwrap() + 1)).unwrap()
+                } else {
+                    0
+                };
             }
             self.nodes[node].log.extend(step.journal.iter().take(kept).map(encode));
             for effect in step.effects.into_iter().take(done) {
@@ -282,12 +290,16 @@ impl World {
                 }
                 let bytes = encode(&PeerMessage::Bundle((*bundle).clone()));
                 let keys: Vec<PublicKey> = self.nodes.iter().map(|other| other.key).collect();
-                keys.iter().filter(|key| **key != self.nodes[node].key).cloned().collect::<Vec<_>>().iter().for_each(
-                    |key| self.post(node, key, bytes.clone()),
-                );
+                keys.iter()
+                    .filter(|key| **key != self.nodes[node].key)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .for_each(|key| self.post(node, key, bytes.clone()));
             }
             Effect::Check { ticket, checks } => {
-                let bad = if self.check_signatures { verify_batch(&checks, &mut self.rng) } else { Vec::new() };
+                let bad =
+                    if self.check_signatures { verify_batch(&checks, &mut self.rng) } else { Vec::new() };
                 let at = (self.now + 1, self.next());
                 self.queue.insert(at, Delivery::Local { node, life, event: Event::Checked { ticket, bad } });
             }
