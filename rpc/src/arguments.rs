@@ -65,7 +65,7 @@ impl Arguments {
         depth_max: usize,
     ) -> Result<Self, ApiError> {
         let raw = raw.unwrap_or("[]");
-        if let Err(found) = check_depth(raw.as_bytes(), depth_max) {
+        if let Err(found) = measure(raw.as_bytes(), depth_max) {
             return Err(too_deep(found, depth_max));
         }
         let wrong = |reason| ApiError::new(ErrorKind::InvalidParams, format_args!("parameters: {reason}"));
@@ -156,14 +156,19 @@ fn by_name(method: &Method, pairs: Vec<(String, Value)>) -> Result<Vec<(String, 
     Ok(pairs)
 }
 
-/// Checks how deep objects and arrays are nested, without recursion and without understanding more.
-///
-/// Whether the text is JSON is for the parser to say.
+/// How a JSON text is built, as far as that can be seen without understanding it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Items of the outermost array or object; one for anything else.
+    pub(crate) items: usize,
+}
+
+/// Measures a JSON text without recursion. Whether it is JSON is for the parser to say.
 ///
 /// # Errors
-/// The first depth that is too much.
-pub(crate) fn check_depth(text: &[u8], allowed: usize) -> Result<(), usize> {
-    let mut depth = 0_usize;
+/// The first depth of nesting that is more than allowed.
+pub(crate) fn measure(text: &[u8], allowed: usize) -> Result<Shape, usize> {
+    let (mut depth, mut items) = (0_usize, 1_usize);
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
         match byte {
@@ -175,10 +180,11 @@ pub(crate) fn check_depth(text: &[u8], allowed: usize) -> Result<(), usize> {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 1 => items = items.saturating_add(1),
             _ => {}
         }
     }
-    Ok(())
+    Ok(Shape { items })
 }
 
 fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
@@ -203,14 +209,14 @@ mod tests {
 
     #[test]
     fn brackets_in_strings_do_not_nest() {
-        assert_eq!(check_depth(br#"["[[[[", "\"[[", {"a":"]"}]"#, 2), Ok(()));
-        assert_eq!(check_depth(b"[[[1]]]", 2), Err(3));
+        assert_eq!(measure(br#"["[[[[", "\"[[", {"a":"],"}]"#, 2), Ok(Shape { items: 3 }));
+        assert_eq!(measure(b"[[[1]]]", 2), Err(3));
     }
 
     #[test]
     fn a_million_brackets_are_refused_without_recursion() {
         let text = "[".repeat(1_000_000);
-        assert_eq!(check_depth(text.as_bytes(), 32), Err(33));
+        assert_eq!(measure(text.as_bytes(), 32), Err(33));
     }
 
     #[test]

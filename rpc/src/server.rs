@@ -11,8 +11,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpResponse, Methods, PingConfig, Server as RpcServer, ServerConfig, StopHandle,
-    TowerServiceBuilder, stop_channel,
+    BatchRequestConfig, HttpBody, HttpResponse, Methods, PingConfig, Server as RpcServer, ServerConfig,
+    StopHandle, TowerService, TowerServiceBuilder, stop_channel, ws::is_upgrade_request,
 };
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -238,35 +238,13 @@ impl Front {
         permit: Permit,
         stop_handle: StopHandle,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let service = self.builder.clone().build(self.methods.clone(), stop_handle.clone());
-        let (limits, hosts, observer) =
-            (Arc::clone(&self.limits), Arc::clone(&self.hosts), Arc::clone(&self.observer));
-        let answer = service_fn({
-            let limits = Arc::clone(&limits);
-            move |request: http::Request<Incoming>| {
-                let mut service = service.clone();
-                let (limits, hosts, observer) =
-                    (Arc::clone(&limits), Arc::clone(&hosts), Arc::clone(&observer));
-                async move {
-                    let passed = async {
-                        gate::check_host(&request, &hosts)?;
-                        if jsonrpsee::server::ws::is_upgrade_request(&request) {
-                            Ok(service.call(request.map(jsonrpsee::server::HttpBody::new)))
-                        } else {
-                            let request = gate::take_body(request, &limits).await?;
-                            Ok(service.call(request.map(jsonrpsee::server::HttpBody::new)))
-                        }
-                    };
-                    Ok::<HttpResponse, Infallible>(match passed.await {
-                        Ok(answering) => answering.await.unwrap_or_else(|error| broken(&error)),
-                        Err(Turned { why, response }) => {
-                            observer.refused(why);
-                            *response
-                        }
-                    })
-                }
-            }
-        });
+        let desk = Desk {
+            service: self.builder.clone().build(self.methods.clone(), stop_handle.clone()),
+            limits: Arc::clone(&self.limits),
+            hosts: Arc::clone(&self.hosts),
+            observer: Arc::clone(&self.observer),
+        };
+        let limits = Arc::clone(&self.limits);
         async move {
             // Small answers should not wait for more to send.
             let _ = socket.set_nodelay(true);
@@ -274,7 +252,8 @@ impl Front {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head_timeout)
-                .serve_connection(stream, answer)
+                .max_buf_size(HEAD_BYTES_MAX)
+                .serve_connection(stream, service_fn(move |request| desk.clone().respond(request)))
                 .with_upgrades();
             tokio::pin!(connection);
             let ended = tokio::select! {
@@ -291,14 +270,44 @@ impl Front {
     }
 }
 
+/// What answers the requests of one connection.
+#[derive(Clone)]
+struct Desk {
+    service: TowerService<Stack<GuardLayer, Identity>, Identity>,
+    limits: Arc<Limits>,
+    hosts: Arc<AllowedHosts>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Desk {
+    async fn respond(mut self, request: http::Request<Incoming>) -> Result<HttpResponse, Infallible> {
+        let answered = match self.admit(request).await {
+            Ok(request) => self.service.call(request).await,
+            Err(Turned { why, response }) => {
+                self.observer.refused(why);
+                return Ok(*response);
+            }
+        };
+        Ok(answered.unwrap_or_else(|error| {
+            gate::answer(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(error))
+        }))
+    }
+
+    async fn admit(&self, request: http::Request<Incoming>) -> Result<http::Request<HttpBody>, Turned> {
+        gate::check_host(&request, &self.hosts)?;
+        if is_upgrade_request(&request) {
+            return Ok(request.map(HttpBody::new));
+        }
+        Ok(gate::take_body(request, &self.limits).await?.map(HttpBody::new))
+    }
+}
+
+/// Longest head of a request in bytes; ours need less than one.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for subscribers to be told, before connections are closed.
 const FAREWELL: Duration = Duration::from_millis(500);
-
-fn broken(error: &jsonrpsee::core::BoxError) -> HttpResponse {
-    gate::answer(StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal(error))
-}
 
 /// Says that there are too many connections, as far as that is possible without waiting.
 fn turn_away(socket: TcpStream) {

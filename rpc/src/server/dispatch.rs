@@ -38,8 +38,26 @@ fn to_json<T: Serialize>(value: &T) -> Answer<Json> {
     to_raw_value(value).map_err(ApiError::internal)
 }
 
+/// Bytes around a result: version, id and punctuation.
+const ENVELOPE_BYTES: usize = 256;
+
 /// Answers one call.
 pub(crate) async fn answer<B: Backend>(
+    method: &'static Method,
+    parameters: Option<&str>,
+    context: &Context<B>,
+) -> Answer<Json> {
+    let json = result(method, parameters, context).await?;
+    let found = json.get().len().saturating_add(ENVELOPE_BYTES);
+    let allowed = usize::try_from(context.limits.response_bytes).unwrap_or(usize::MAX);
+    if found > allowed {
+        let message = format!("an answer of {found} bytes, but at most {allowed} are sent");
+        return Err(ApiError::new(ErrorKind::ResponseTooLarge, message));
+    }
+    Ok(json)
+}
+
+async fn result<B: Backend>(
     method: &'static Method,
     parameters: Option<&str>,
     context: &Context<B>,

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use super::limits::Limits;
 use super::observer::Refusal;
 use crate::api::{ApiError, ErrorKind, ErrorObject};
-use crate::arguments::{check_depth, too_deep};
+use crate::arguments::{measure, too_deep};
 
 /// Names that a Host or an Origin may carry, without port, in lower case.
 #[derive(Clone, Debug)]
@@ -127,11 +127,22 @@ pub(crate) async fn take_body(
             ));
         }
     };
-    let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
-    if let Err(found) = check_depth(&bytes, depth) {
-        return Err(Turned::away(StatusCode::BAD_REQUEST, too_deep(found, depth)));
-    }
+    check_shape(&bytes, limits)?;
     Ok(Request::from_parts(parts, Full::new(bytes)))
+}
+
+/// Refuses a text that is nested too deep, or a batch of too many calls.
+fn check_shape(text: &[u8], limits: &Limits) -> Result<(), Turned> {
+    let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
+    let shape = measure(text, depth)
+        .map_err(|found| Turned::away(StatusCode::BAD_REQUEST, too_deep(found, depth)))?;
+    let is_batch = text.trim_ascii_start().first() == Some(&b'[');
+    let allowed = usize::try_from(limits.batch_calls).unwrap_or(usize::MAX);
+    if is_batch && shape.items > allowed {
+        let message = format!("a batch of {} calls, but at most {allowed} are allowed", shape.items);
+        return Err(Turned::away(StatusCode::OK, ApiError::new(ErrorKind::BatchTooLarge, message)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ where
                 (Some(name), Ok(_permit)) => {
                     let deadline = this.deadline(std::iter::once(name));
                     match tokio::time::timeout(deadline, this.inner.call(request)).await {
-                        Ok(response) => response,
+                        Ok(response) => explained(response, id, name, &this.limits),
                         Err(_) => refuse(id, overdue(deadline)),
                     }
                 }
@@ -163,6 +163,25 @@ where
         notification: Notification<'a>,
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
         self.inner.notification(notification)
+    }
+}
+
+/// Puts our own words where the library only has a code for what it refused.
+fn explained(response: MethodResponse, id: Id<'_>, name: &str, limits: &Limits) -> MethodResponse {
+    // What a subscription answers by itself has been sent already, with our words.
+    if response.is_subscription()
+        || !METHODS.iter().any(|method| method.name == name && method.style != Style::Call)
+    {
+        return response;
+    }
+    let code = response.as_error_code();
+    if code == Some(ErrorKind::TooManySubscriptions.code()) {
+        let message = format!("{} subscriptions of this connection are open", limits.subscriptions);
+        refuse(id, ApiError::new(ErrorKind::TooManySubscriptions, message))
+    } else if code == Some(ErrorKind::Internal.code()) {
+        refuse(id, ApiError::new(ErrorKind::InvalidRequest, "subscriptions need a WebSocket connection"))
+    } else {
+        response
     }
 }
 

@@ -145,6 +145,8 @@ async fn serve<B, T: Positioned + Serialize>(
             }
         }
     };
+    // Nothing more is asked of the backend while the last message waits.
+    drop(events);
     let end = End { reason, resume_from: cursor.map(Shown), error: error.map(Into::into) };
     let last: Notice<T> = Notice::Ended { ended: end };
     // The buffer may still be full: the connection's own write deadline bounds this wait.
