@@ -4,7 +4,7 @@
 //! encoding; [`transaction`] is what a user signs, [`state`] what the ledger keeps, [`receipt`]
 //! what a transaction did; [`bundle`] and [`block`] carry transactions, [`validators`] and
 //! [`certificate`] decide them; [`merkle`] and [`light`] let a client believe nothing it has not
-//! verified.
+//! verified. [`self_test`] finds a machine that computes something else.
 //!
 //! The crate is pure: no clock, no input or output, no threads, and randomness only as an argument,
 //! so that it compiles to WebAssembly and gives the same answer everywhere. Byte layouts are written
@@ -32,6 +32,7 @@ pub mod light;
 pub mod merkle;
 pub mod numbers;
 pub mod receipt;
+pub mod self_test;
 pub mod signed;
 pub mod state;
 pub mod transaction;

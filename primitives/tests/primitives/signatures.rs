@@ -172,3 +172,8 @@ proptest! {
         let _ = key.check();
     }
 }
+
+#[test]
+fn this_machine_computes_the_known_answers() {
+    assert_eq!(quorate_primitives::self_test::check(&mut rng(0)), Ok(()));
+}
