@@ -346,8 +346,10 @@ impl Core {
         }
     }
 
-    /// Enters the view that the journal leads to.
+    /// Enters the view that the journal leads to. What is final is said again, since the application may
+    /// have stopped before it had acted on it.
     pub(crate) fn resume(&mut self, out: &mut Step) {
+        out.effects.extend(self.finalization().cloned().map(Effect::Finalized));
         self.enter(self.view, out);
     }
 

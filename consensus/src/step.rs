@@ -236,7 +236,7 @@ pub enum Effect {
     },
     /// A block is certified to be the one of its view: a pre-confirmation.
     Notarized(Certificate),
-    /// A block is final, and so are its ancestors.
+    /// A block is final, and so are its ancestors. Said again after a restart.
     Finalized(Certificate),
     /// A validator provably broke the rules.
     Evidence(Evidence),

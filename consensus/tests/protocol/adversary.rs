@@ -8,7 +8,7 @@ use crate::bench::{anchor_of, block_on, certificate, parent_of, proposal, sign};
 use crate::cluster::{Cluster, Job, Letter};
 use crate::random::Random;
 
-/// How rough a run is, in percent.
+/// How rough a run is: `loss` in percent of the letters, the rest in thousandths of all events.
 struct Weather {
     loss: usize,
     timers: usize,
@@ -32,9 +32,9 @@ impl Storm {
         cluster.limit = u64::MAX;
         let weather = Weather {
             loss: *random.pick(&[0, 5, 15, 40]),
-            timers: *random.pick(&[1, 3, 8]),
-            crashes: *random.pick(&[0, 1, 1, 3]),
-            lies: if has_traitor { *random.pick(&[2, 8, 15]) } else { 0 },
+            timers: *random.pick(&[3, 10, 30, 60]),
+            crashes: *random.pick(&[0, 1, 4, 15]),
+            lies: if has_traitor { *random.pick(&[20, 60, 150]) } else { 0 },
         };
         Self { cluster, random, weather, traitor }
     }
@@ -42,7 +42,7 @@ impl Storm {
     fn rage(&mut self, events: usize) {
         self.cluster.start();
         for _ in 0..events {
-            let roll = self.random.below(100);
+            let roll = self.random.below(1000);
             let Weather { timers, crashes, lies, .. } = self.weather;
             if roll < timers {
                 self.fire();
@@ -251,7 +251,7 @@ fn survive(n: usize, seeds: std::ops::Range<u64>, has_traitor: bool, events: usi
 
 #[test]
 fn four_validators_survive_a_traitor_and_crashes() {
-    survive(4, 0..300, true, 3000);
+    survive(4, 0..300, true, 6000);
 }
 
 #[test]
@@ -261,8 +261,8 @@ fn four_validators_survive_crashes_of_any_number() {
 
 #[test]
 fn five_and_seven_validators_survive_a_traitor_and_crashes() {
-    survive(5, 2000..2040, true, 4000);
-    survive(7, 3000..3040, true, 6000);
+    survive(5, 2000..2040, true, 8000);
+    survive(7, 3000..3040, true, 12000);
 }
 
 #[test]
