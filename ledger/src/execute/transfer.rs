@@ -39,13 +39,12 @@ pub(crate) fn many(
     outputs: &[Output],
 ) -> Result<(), Failure> {
     check_movable(session, asset)?;
-    let mut sum = Amount::ZERO;
     for output in outputs {
         check_payment(session, &from, &output.to, output.amount)?;
-        // Nobody has more than the largest amount.
-        sum = sum.checked_add(output.amount).ok_or(Failure::InsufficientFunds)?;
     }
-    session.debit(&from, asset, sum)?;
+    // Nobody has more than the largest amount.
+    let sum = outputs.iter().map(|output| output.amount).try_fold(Amount::ZERO, Amount::checked_add);
+    session.debit(&from, asset, sum.ok_or(Failure::InsufficientFunds)?)?;
     outputs.iter().try_for_each(|output| pay(session, from, asset, output))
 }
 
