@@ -109,6 +109,8 @@ impl Task {
 
     async fn listen(&mut self, address: SocketAddr) -> Result<(), NetworkError> {
         let failed = |source| NetworkError::Listen { address, source };
+        // The library shares listening ports with other sockets; this notices that another has it.
+        drop(std::net::TcpListener::bind(address).map_err(failed)?);
         let wanted =
             self.swarm.listen_on(multiaddr(address)).map_err(|error| failed(std::io::Error::other(error)))?;
         let opened = tokio::time::timeout(LISTEN_TIMEOUT, async {
@@ -177,6 +179,8 @@ impl Task {
         let options = DialOpts::peer_id(id)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .addresses(addresses)
+            // From the listening port two nodes that dial each other at once would be one connection.
+            .allocate_new_port()
             .build();
         if self.swarm.dial(options).is_err() && !self.swarm.is_connected(&id) {
             self.dialler.failed(&resolved.peer, Instant::now());
@@ -402,6 +406,10 @@ impl Task {
 
     fn on_question(&mut self, id: &PeerId, content: Vec<u8>, channel: ResponseChannel<Vec<u8>>) {
         let Some(from) = self.names.get(id).copied() else { return };
+        if content.is_empty() {
+            self.ban(from, "a question is empty or longer than allowed");
+            return;
+        }
         self.questions.retain(|_, channel| channel.is_open());
         if self.questions.len() >= OPEN_QUESTIONS_MAX {
             count(&self.counters.network_dropped, 1);
