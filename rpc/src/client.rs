@@ -4,6 +4,7 @@
 //! nodes to ask, and when to try another, is for the caller too; the errors tell the cases apart.
 use jsonrpsee::core::ClientError as RpcClientError;
 use jsonrpsee::core::client::ClientT;
+use jsonrpsee::core::http_helpers::HttpError;
 use jsonrpsee::core::params::ObjectParams;
 use jsonrpsee::http_client::transport::Error as TransportError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -191,6 +192,9 @@ fn classify(url: &str, error: RpcClientError) -> ClientError {
         RpcClientError::Transport(reason) => match reason.downcast_ref::<TransportError>() {
             Some(TransportError::Rejected { status_code }) if !matches!(status_code, 408 | 429 | 500..) => {
                 ClientError::Protocol { url, reason: format!("HTTP status {status_code}") }
+            }
+            Some(TransportError::Http(HttpError::Malformed | HttpError::TooLarge)) => {
+                ClientError::Protocol { url, reason: causes(&*reason) }
             }
             Some(TransportError::RequestTooLarge) => ClientError::Protocol {
                 url,

@@ -461,7 +461,7 @@ impl Backend for Fake {
     }
 
     async fn heads(&self, from: Option<Cursor>) -> Answer<EventStream<json::HeadEvent>> {
-        let first = from.map_or(*self.tip.borrow() + 1, |cursor| cursor.height.get() + 1);
+        let first = from.map_or_else(|| *self.tip.borrow(), |cursor| cursor.height.get()) + 1;
         let event = |height| {
             let cursor = Cursor { height: Height::new(height), index: 0 };
             json::HeadEvent { cursor: Shown(cursor), head: self.head_at(height) }
