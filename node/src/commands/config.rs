@@ -1,0 +1,17 @@
+//! `quorate config`: what can be written into a configuration file.
+use clap::Subcommand;
+
+use crate::config::reference;
+
+/// Explain the configuration file.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every key with its meaning, range and default: a valid file to start from.
+    Reference,
+}
+
+pub(super) fn run(command: &ConfigCommand) {
+    match command {
+        ConfigCommand::Reference => super::print(&reference()),
+    }
+}

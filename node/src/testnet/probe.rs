@@ -1,0 +1,71 @@
+//! Asking the nodes of a testnet how they are. Answers are believed: they are shown, not acted upon.
+use std::fmt;
+use std::time::Duration;
+
+use quorate_rpc::Client;
+
+use super::report::Report;
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A node's own account of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Newest finalized height.
+    pub height: u64,
+    /// Turn.
+    pub view: u64,
+    /// Index of the leader of that turn.
+    pub leader: Option<u8>,
+    /// Its own index.
+    pub validator: Option<u8>,
+    /// Connected peers.
+    pub peers: u64,
+    /// What it can do.
+    pub health: Health,
+}
+
+/// What a node can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Serve, and vote as a validator.
+    Ready,
+    /// It fetches blocks that others have.
+    Syncing,
+    /// It waits for something.
+    Waiting(String),
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Syncing => f.write_str("catching up"),
+            Self::Waiting(reason) => write!(f, "waiting ({reason})"),
+        }
+    }
+}
+
+/// Asks the node at this address; `None` if it does not answer.
+pub async fn probe(url: &str) -> Option<Probe> {
+    let status = Client::new(url, PATIENCE).ok()?.node_status().await.ok()?;
+    let health = match (status.ready, status.syncing, status.not_progressing) {
+        (_, true, _) => Health::Syncing,
+        (true, false, None) => Health::Ready,
+        (_, false, reason) => Health::Waiting(reason.unwrap_or_else(|| "not ready".to_owned())),
+    };
+    Some(Probe {
+        height: status.height.0.get(),
+        view: status.view.0.get(),
+        leader: status.leader,
+        validator: status.validator,
+        peers: u64::from(status.peers),
+        health,
+    })
+}
+
+/// Asks all nodes of a testnet at once, in their order.
+pub async fn probe_all(report: &Report) -> Vec<Option<Probe>> {
+    futures::future::join_all(report.nodes.iter().map(|node| probe(&node.rpc))).await
+}

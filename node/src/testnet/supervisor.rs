@@ -1,0 +1,403 @@
+//! Starts the nodes of a testnet and stays until it is told to stop.
+use std::io::{IsTerminal, Write};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use quorate_genesis::{GENESIS_BYTES_MAX, Genesis};
+use quorate_keystore::files;
+use quorate_primitives::Timestamp;
+use tokio::process::Child;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, interval, sleep};
+
+use super::folder::{Folder, FolderLock};
+use super::generate::{self, Plan};
+use super::ports::{self, NodePorts, PortBase};
+use super::probe::{Health, Probe, probe_all};
+use super::pulse::Pulse;
+use super::report::Report;
+use super::{node_name, process, table};
+use crate::commands::{Exit, Failure, OrExit, print};
+
+/// How long the nodes may take until they finalize a block. Reading a large ledger takes a while.
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+/// How often the nodes are asked while they start.
+const READY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often ended nodes and requests are looked for.
+const TICK: Duration = Duration::from_millis(200);
+/// Ticks between two status lines on a terminal, and in a log.
+const TICKS_SHOWN: (u64, u64) = (5, 150);
+/// Ticks between two looks at the sizes of the logs.
+const TICKS_LOGS: u64 = 150;
+/// How long the nodes may take to stop by themselves; they need less than a second.
+const STOP_PATIENCE: Duration = Duration::from_millis(3_500);
+/// Lines of a node's log that are shown when it ends unasked.
+const LAST_LINES: usize = 5;
+
+/// What the caller wants.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the testnet lies.
+    pub folder: Folder,
+    /// What keys are derived from, if it was said.
+    pub seed: Option<String>,
+    /// How many validators, if it was said.
+    pub validators: Option<u8>,
+    /// Time between empty blocks, if it was said.
+    pub block_time: Option<Duration>,
+    /// How ports are chosen, if it was said.
+    pub port_base: Option<PortBase>,
+    /// Whether what is there is kept.
+    pub state: KeptState,
+    /// What is printed when the nodes are ready.
+    pub output: Output,
+}
+
+/// What becomes of an earlier testnet in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptState {
+    /// It goes on.
+    Continue,
+    /// It is removed.
+    Fresh,
+}
+
+/// What is printed when the nodes are ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A table for people, then status lines.
+    Table,
+    /// The report, once.
+    Json,
+}
+
+/// Seed of a testnet when none is given.
+const USUAL_SEED: &str = "1";
+/// Validators of a testnet when nothing is said.
+const USUAL_VALIDATORS: u8 = 4;
+
+/// Runs a testnet until a signal comes.
+///
+/// # Errors
+/// [`Failure`] when the testnet could not be written or started, or its chain did not advance.
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let mut supervisor = Supervisor::prepare(&options)?;
+    let outcome = tokio::select! {
+        started = supervisor.start() => match started {
+            Ok(probes) => {
+                supervisor.show(options.output, &probes);
+                supervisor.watch(&mut signals, options.output).await
+            }
+            Err(failure) => Err(failure),
+        },
+        () = signals.wait() => Err(Failure::new(Exit::Internal, "stopped before the first block")),
+    };
+    supervisor.stop().await;
+    outcome
+}
+
+/// The signals that mean "stop".
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).or_exit_about(Exit::Internal, "signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+struct Supervisor {
+    folder: Folder,
+    report: Report,
+    children: Vec<Option<Child>>,
+    pulse: Pulse,
+    _lock: FolderLock,
+}
+
+impl Supervisor {
+    /// Takes the folder and writes whatever is missing in it.
+    fn prepare(options: &Options) -> Result<Self, Failure> {
+        let folder = &options.folder;
+        folder.check_own().or_exit(Exit::Configuration)?;
+        let lock = folder.lock().or_exit(Exit::Configuration)?;
+        let old = match options.state {
+            KeptState::Fresh => {
+                folder.clear().or_exit(Exit::Configuration)?;
+                None
+            }
+            KeptState::Continue => Report::read(&folder.report()).or_exit(Exit::Configuration)?,
+        };
+        let (plan, genesis) = plan(options, old.as_ref())?;
+        let kept = old.filter(|_| options.port_base.is_none());
+        let ports: Vec<NodePorts> = match kept {
+            Some(report) if report.nodes.len() == usize::from(plan.validators) => {
+                report.nodes.iter().map(|node| node.ports).collect()
+            }
+            _ => ports::choose(options.port_base, plan.validators).or_exit(Exit::Internal)?,
+        };
+        for index in 0..ports.len() {
+            // A request that the last supervisor did not live to carry out.
+            let _ = std::fs::remove_file(folder.restart_request(&node_name(index)));
+        }
+        ports::check_free(&ports).or_exit(Exit::Configuration)?;
+        generate::configure(folder, &plan, &genesis, &ports).or_exit(Exit::Configuration)?;
+        let mut report = generate::report(folder, &plan, &genesis, &ports);
+        report.supervisor = Some(std::process::id());
+        let children = ports.iter().map(|_| None).collect();
+        let pulse = Pulse::follow(report.nodes.iter().map(|node| node.rpc.clone()).collect());
+        Ok(Self { folder: folder.clone(), report, children, pulse, _lock: lock })
+    }
+
+    /// Starts every node and waits until all answer and the chain has advanced.
+    async fn start(&mut self) -> Result<Vec<Option<Probe>>, Failure> {
+        for index in 0..self.children.len() {
+            self.start_node(index)?;
+        }
+        self.save()?;
+        let deadline = Instant::now() + READY_PATIENCE;
+        let mut first_heights = None;
+        loop {
+            for index in 0..self.children.len() {
+                if let Some(how) = self.reap(index) {
+                    return Err(self.explain_end(index, &how));
+                }
+            }
+            let probes = probe_all(&self.report).await;
+            if probes.iter().all(|probe| probe.as_ref().is_some_and(|probe| probe.health == Health::Ready)) {
+                let heights: Vec<u64> = probes.iter().flatten().map(|probe| probe.height).collect();
+                let highest = heights.iter().copied().max().unwrap_or(0);
+                let first = *first_heights.get_or_insert(highest);
+                if heights.iter().all(|height| *height > 0) && (highest > first || first > 0) {
+                    self.report.ready = true;
+                    self.save()?;
+                    return Ok(probes);
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(self.explain_silence(&probes));
+            }
+            sleep(READY_INTERVAL).await;
+        }
+    }
+
+    fn start_node(&mut self, index: usize) -> Result<(), Failure> {
+        let name = node_name(index);
+        let started = process::start(&self.folder.node_config(&name), &self.folder.node_log(&name));
+        let child = started.or_exit_about(Exit::Internal, format_args!("starting {name}"))?;
+        if let Some(node) = self.report.nodes.get_mut(index) {
+            node.pid = child.id();
+        }
+        if let Some(place) = self.children.get_mut(index) {
+            *place = Some(child);
+        }
+        Ok(())
+    }
+
+    /// How a node ended, once, if it did.
+    fn reap(&mut self, index: usize) -> Option<String> {
+        let place = self.children.get_mut(index)?;
+        let status = place.as_mut()?.try_wait().ok().flatten()?;
+        *place = None;
+        if let Some(node) = self.report.nodes.get_mut(index) {
+            node.pid = None;
+        }
+        Some(process::describe(status))
+    }
+
+    fn explain_end(&self, index: usize, how: &str) -> Failure {
+        let name = node_name(index);
+        let log = self.folder.node_log(&name);
+        let lines = process::last_lines(&log, LAST_LINES).join(" | ");
+        Failure::new(
+            Exit::Internal,
+            format_args!("{name} ended ({how}); its log {} says: {lines}", log.display()),
+        )
+    }
+
+    fn explain_silence(&self, probes: &[Option<Probe>]) -> Failure {
+        let said: Vec<String> = self
+            .report
+            .nodes
+            .iter()
+            .zip(probes)
+            .map(|(node, probe)| match probe {
+                Some(probe) => format!("{} is {} at height {}", node.name, probe.health, probe.height),
+                None => format!("{} does not answer, see {}", node.name, node.log.display()),
+            })
+            .collect();
+        let seconds = READY_PATIENCE.as_secs();
+        Failure::new(Exit::Internal, format_args!("no block within {seconds} s: {}", said.join(", ")))
+    }
+
+    fn show(&self, output: Output, probes: &[Option<Probe>]) {
+        match output {
+            Output::Json => print(&self.report.to_json()),
+            Output::Table => print(&table::table(&self.report, probes)),
+        }
+    }
+
+    /// Looks after the nodes until a signal comes.
+    async fn watch(&mut self, signals: &mut Signals, output: Output) -> Result<(), Failure> {
+        let mut ticks = interval(TICK);
+        let in_place = std::io::stdout().is_terminal();
+        let every = if in_place { TICKS_SHOWN.0 } else { TICKS_SHOWN.1 };
+        let mut count = 0_u64;
+        loop {
+            tokio::select! {
+                () = signals.wait() => break,
+                _ = ticks.tick() => {}
+            }
+            count += 1;
+            self.look_after(in_place)?;
+            if count.is_multiple_of(TICKS_LOGS) {
+                for node in &self.report.nodes {
+                    process::set_aside(&node.log).or_exit_about(Exit::Internal, node.log.display())?;
+                }
+            }
+            if output == Output::Table && count.is_multiple_of(every) {
+                let running = self.children.iter().flatten().count();
+                let line = self.pulse.line(running, self.children.len());
+                print(&if in_place { format!("\r\x1b[K{line}") } else { format!("{line}\n") });
+            }
+        }
+        if in_place && output == Output::Table {
+            print("\n");
+        }
+        Ok(())
+    }
+
+    /// Notices ended nodes and carries out requests.
+    fn look_after(&mut self, in_place: bool) -> Result<(), Failure> {
+        let mut changed = false;
+        for index in 0..self.children.len() {
+            let name = node_name(index);
+            if let Some(how) = self.reap(index) {
+                let line_end = if in_place { "\n" } else { "" };
+                say(&format!("{line_end}{name} is down ({how})"));
+                changed = true;
+            }
+            let request = self.folder.restart_request(&name);
+            let is_down = self.children.get(index).is_some_and(Option::is_none);
+            if is_down && request.exists() {
+                std::fs::remove_file(&request).or_exit_about(Exit::Internal, request.display())?;
+                self.start_node(index)?;
+                changed = true;
+            }
+        }
+        if changed { self.save() } else { Ok(()) }
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        self.report.write(&self.folder.report()).or_exit(Exit::Internal)
+    }
+
+    async fn stop(&mut self) {
+        let children = self.children.iter_mut().flatten().collect();
+        process::stop(children, STOP_PATIENCE).await;
+        self.report.supervisor = None;
+        self.report.ready = false;
+        for node in &mut self.report.nodes {
+            node.pid = None;
+        }
+        if let Err(failure) = self.save() {
+            say(&failure.to_string());
+        }
+    }
+}
+
+fn say(message: &str) {
+    // Nothing can be done if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+/// The plan of the testnet that is there, or of a new one, which is then written.
+fn plan(options: &Options, old: Option<&Report>) -> Result<(Plan, Genesis), Failure> {
+    let folder = &options.folder;
+    let new = |genesis: Option<&Genesis>, seed: &str| Plan {
+        seed: options.seed.clone().unwrap_or_else(|| seed.to_owned()),
+        validators: options.validators.unwrap_or_else(|| {
+            genesis.and_then(|known| u8::try_from(known.validators.len()).ok()).unwrap_or(USUAL_VALIDATORS)
+        }),
+        block_time: options.block_time,
+    };
+    if !folder.genesis().exists() {
+        let plan = new(None, USUAL_SEED);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).or_exit_about(Exit::Internal, "clock")?;
+        let time = Timestamp::new(u64::try_from(now.as_millis()).or_exit(Exit::Internal)?);
+        let genesis = generate::create(folder, &plan, time).or_exit(Exit::Configuration)?;
+        return Ok((plan, genesis));
+    }
+    let path = folder.genesis();
+    let text = files::read_text(&path, GENESIS_BYTES_MAX).or_exit(Exit::Configuration)?;
+    let genesis = Genesis::parse(&text).or_exit_about(Exit::Configuration, path.display())?;
+    let plan = new(Some(&genesis), old.map_or(USUAL_SEED, |report| report.seed.as_str()));
+    if generate::draft(&plan, genesis.time).build().ok().as_ref() != Some(&genesis) {
+        let there = genesis.validators.len();
+        return Err(Failure::new(
+            Exit::Configuration,
+            format_args!(
+                "{} holds a testnet of {there} validators with another seed or size: expected the same --seed and --validators, or --fresh to replace it",
+                folder.path().display()
+            ),
+        ));
+    }
+    Ok((plan, genesis))
+}
+
+/// Starts the same testnet in the background and returns when it is ready.
+///
+/// # Errors
+/// [`Failure`] with the last message of the background supervisor if it ended.
+pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Result<(), Failure> {
+    let folder = &options.folder;
+    if folder.is_locked() {
+        return Err(Failure::new(
+            Exit::Configuration,
+            super::folder::FolderError::Running { path: folder.path().to_owned() },
+        ));
+    }
+    folder.check_own().or_exit(Exit::Configuration)?;
+    files::create_folder(folder.path()).or_exit(Exit::Configuration)?;
+    let program = std::env::current_exe().or_exit(Exit::Internal)?;
+    let path = folder.supervisor_log();
+    let log = std::fs::File::create(&path).or_exit_about(Exit::Internal, path.display())?;
+    let errors = log.try_clone().or_exit(Exit::Internal)?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
+    let mut child = command.spawn().or_exit(Exit::Internal)?;
+    let pid = child.id();
+    loop {
+        if let Some(status) = child.try_wait().or_exit(Exit::Internal)? {
+            let said = process::last_lines(&path, 1).concat();
+            let message = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+            let exit = if status.code() == Some(9) { Exit::Configuration } else { Exit::Internal };
+            return Err(Failure::new(exit, message));
+        }
+        let report = Report::read(&folder.report()).or_exit(Exit::Configuration)?;
+        if let Some(report) = report.filter(|report| report.supervisor == pid && report.ready) {
+            match options.output {
+                Output::Json => print(&report.to_json()),
+                Output::Table => print(&table::table(&report, &probe_all(&report).await)),
+            }
+            return Ok(());
+        }
+        sleep(READY_INTERVAL).await;
+    }
+}
