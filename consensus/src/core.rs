@@ -301,8 +301,9 @@ impl Core {
     // Promises.
 
     /// The only place where a claim of this validator comes into being. Writes down what must survive
-    /// together with it: the certificates by which its view was entered or, for Finalize, the
-    /// notarization; see the crate's documentation for why.
+    /// together with it, so that nothing that others need is held by nobody: the certificates by which the
+    /// view was entered; for Notarize also the parent's, without which the block can never be executed;
+    /// for Finalize the notarization.
     fn promise(&mut self, claim: Claim, out: &mut Step) -> bool {
         let (view, kind) = (claim.view(), claim.kind());
         let promised = self.slots.get(&view).is_some_and(|slot| slot.own.forbids(kind));
@@ -310,18 +311,26 @@ impl Core {
             return false;
         }
         out.journal.extend(self.floor.take().map(Record::Floor));
-        let (relied, kinds) = match kind {
+        if let Claim::Notarize { block, .. } = claim {
+            let parent =
+                self.slots.get(&view).and_then(|slot| slot.candidate).filter(|known| known.block == block);
+            self.write_down(parent.map(|known| known.parent), &[ClaimKind::Notarize], out);
+        }
+        match kind {
             ClaimKind::Notarize | ClaimKind::Nullify => {
-                (view.previous().unwrap_or_default(), &[ClaimKind::Notarize, ClaimKind::Nullify][..])
+                self.write_down(view.previous(), &[ClaimKind::Notarize, ClaimKind::Nullify], out);
             }
-            ClaimKind::Finalize => (view, &[ClaimKind::Notarize][..]),
-        };
-        if let Some(slot) = self.slots.get_mut(&relied) {
-            out.journal.extend(kinds.iter().filter_map(|kind| slot.write_down(*kind)).map(Record::Held));
+            ClaimKind::Finalize => self.write_down(Some(view), &[ClaimKind::Notarize], out),
         }
         out.journal.push(Record::Own(claim));
         self.slots.entry(view).or_default().own.record(&claim);
         true
+    }
+
+    fn write_down(&mut self, view: Option<View>, kinds: &[ClaimKind], out: &mut Step) {
+        if let Some(slot) = view.and_then(|view| self.slots.get_mut(&view)) {
+            out.journal.extend(kinds.iter().filter_map(|kind| slot.write_down(*kind)).map(Record::Held));
+        }
     }
 
     pub(crate) fn stop(&mut self, fault: Fault, out: &mut Step) {

@@ -64,10 +64,10 @@ impl Core {
     fn propose(&mut self, header: Header, parent: View, out: &mut Step) {
         let (view, block) = (self.view, header.id());
         let claim = Claim::Notarize { view, block };
+        self.slots.entry(view).or_default().candidate = Some(Candidate { block, parent });
         if !self.promise(claim, out) {
             return;
         }
-        self.slots.entry(view).or_default().candidate = Some(Candidate { block, parent });
         let known = self.block_mut(block, view);
         known.header = Some(header.clone());
         known.verdict = Some(Verdict::Valid);

@@ -78,6 +78,22 @@ fn r3_a_valid_block_on_a_certified_parent_is_voted_for() {
 }
 
 #[test]
+fn r3_the_certificates_of_parent_and_entry_are_on_record_before_the_vote() {
+    let mut bench = Bench::follower();
+    let first = bench.first_block();
+    let _ = bench.notarized(&first);
+    let _ = bench.certify(nullify(1));
+    let _ = bench.certify(nullify(2));
+    let block = block_on(&bench.epoch, view(3), parent_of(&first, view(1)));
+    let _ = bench.propose(&block, Vec::new());
+    let step = bench.judge(&block, Verdict::Valid);
+    let parent = bench.by_others(notarize(1, first.id()));
+    let entry = bench.by_others(nullify(2));
+    let expected = vec![Record::Held(parent), Record::Held(entry), Record::Own(notarize(3, block.id()))];
+    assert_eq!(step.journal, expected);
+}
+
+#[test]
 fn r3_only_the_first_proposal_counts() {
     let mut bench = Bench::follower();
     let first = bench.first_block();
