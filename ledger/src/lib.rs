@@ -2,8 +2,8 @@
 //!
 //! [`Ledger`] is the whole: it executes blocks on any fork, without a trace, and commits one branch
 //! block by block. Read in this order: [`state`] is what there is after a block, [`execute`] how a
-//! block changes it, [`admission`] the same as a question asked beforehand, [`chain`] what is kept of
-//! every block, [`store`] how bytes are kept, [`audit`] what must be true of every state.
+//! block changes it, [`mod@admission`] the same as a question asked beforehand, [`chain`] what is kept of
+//! every block, [`store`] how bytes are kept, [`mod@audit`] what must be true of every state.
 //!
 //! Execution is pure: no clock, no randomness, no threads. The same blocks give the same bytes on
 //! every machine. Only `store::rocks` touches a disk.

@@ -117,3 +117,60 @@ impl<'o, 's> Session<'o, 's> {
 pub(crate) fn check_amount(amount: Amount) -> Result<(), Failure> {
     if amount == Amount::ZERO { Err(Failure::AmountZero) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Place, State};
+    use quorate_primitives::codec::{Blob, List};
+    use quorate_primitives::state::Permission;
+    use quorate_primitives::state::Scope;
+    use quorate_primitives::transaction::{Action, Operation, TRANSACTION_VERSION};
+    use quorate_primitives::{Hash, Height, PublicKey};
+
+    fn envelope() -> Transaction {
+        let sender = AccountId::from_bytes([1; 32]);
+        let revoke =
+            Operation::Revoke { grantee: sender, permission: Permission::ReadOwn, scope: Scope::Chain };
+        Transaction {
+            chain: Hash::ZERO,
+            version: TRANSACTION_VERSION,
+            sender,
+            nonce: [0; 16],
+            valid_until: Timestamp::ZERO,
+            actions: List::new(vec![Action { actor: None, operation: revoke }]).unwrap(),
+            asserts: List::default(),
+            reference: Blob::default(),
+            memo: Blob::default(),
+            signers: List::new(vec![PublicKey::from_bytes([1; 32])]).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_receipt_never_holds_more_than_it_may() {
+        let place = Place { chain: Hash::ZERO, height: Height::ZERO, time: Timestamp::ZERO };
+        let state = State::from_entries(place, []);
+        let mut overlay = Overlay::new(&state);
+        let moment = Moment {
+            chain: Hash::ZERO,
+            height: Height::ZERO,
+            time: Timestamp::ZERO,
+            ahead_max_ms: 0,
+            marker_retention_ms: 0,
+        };
+        let mut session = Session::new(&mut overlay, &moment, &envelope());
+        let asset = AssetId::from_bytes([0; 32]);
+        let account = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            AccountId::from_bytes(bytes)
+        };
+        for number in 0..RECEIPT_ENTRIES_MAX {
+            assert_eq!(session.emit(Event::AssetUpdated { asset }), Ok(()));
+            assert_eq!(session.credit(&account(number), &asset, Amount::new(1)), Ok(()));
+        }
+        assert_eq!(session.emit(Event::AssetUpdated { asset }), Err(Failure::ReceiptTooLarge));
+        let one_more = session.credit(&account(RECEIPT_ENTRIES_MAX), &asset, Amount::new(1));
+        assert_eq!(one_more, Err(Failure::ReceiptTooLarge));
+    }
+}

@@ -79,3 +79,79 @@ fn collect(node: &Node<Hash>, values: &mut Vec<(StateKey, Vec<u8>)>) {
 fn list(steps: Vec<Step>) -> Steps {
     List::new(steps).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Place;
+    use quorate_primitives::address::AccountId;
+    use quorate_primitives::state::AssetId;
+    use quorate_primitives::{Height, Timestamp};
+
+    fn keys() -> Vec<StateKey> {
+        let (account, asset) =
+            (|byte| AccountId::from_bytes([byte; 32]), |byte| AssetId::from_bytes([byte; 32]));
+        vec![
+            StateKey::Balance(account(1), asset(1)),
+            StateKey::Balance(account(1), asset(2)),
+            StateKey::Balance(account(1), asset(3)),
+            StateKey::Balance(account(2), asset(1)),
+            StateKey::Balance(account(2), asset(2)),
+            StateKey::Account(account(1)),
+            StateKey::Account(account(2)),
+            StateKey::Parameters,
+        ]
+    }
+
+    fn state(keys: &[StateKey], subset: u32) -> State {
+        let place = Place { chain: Hash::ZERO, height: Height::ZERO, time: Timestamp::ZERO };
+        let chosen = (0_u8..).zip(keys).filter(|(bit, _)| subset >> bit & 1 == 1);
+        State::from_entries(place, chosen.map(|(bit, key)| (key.clone(), vec![bit])))
+    }
+
+    #[test]
+    fn every_small_state_proves_what_it_holds_and_what_it_does_not() {
+        let keys = keys();
+        for subset in 0..1_u32 << keys.len() {
+            let state = state(&keys, subset);
+            let root = state.root();
+            for (bit, key) in (0_u8..).zip(&keys) {
+                let (proof, value) = (state.prove(key), [bit]);
+                let present = subset >> bit & 1 == 1;
+                assert_eq!(proof.verify(&root, key, Some(&value)).is_ok(), present, "{subset:b} {key:?}");
+                assert_eq!(proof.verify(&root, key, None).is_ok(), !present, "{subset:b} {key:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_state_proves_its_groups_and_no_part_of_them() {
+        let keys = keys();
+        let mut groups: Vec<StateGroup> = keys.iter().map(StateKey::group).collect();
+        groups.dedup();
+        groups.push(StateGroup::Grants(AccountId::from_bytes([1; 32])));
+        for subset in 0..1_u32 << keys.len() {
+            let state = state(&keys, subset);
+            let root = state.root();
+            for group in &groups {
+                let (values, proof) = state.group(group);
+                let count =
+                    (0..).zip(&keys).filter(|(bit, key)| subset >> bit & 1 == 1 && key.group() == *group);
+                assert_eq!(values.len(), count.count());
+                assert_eq!(proof.verify(&root, group, &values), Ok(()), "{subset:b} {group:?}");
+                for missing in 0..values.len() {
+                    let mut fewer = values.clone();
+                    fewer.remove(missing);
+                    assert!(proof.verify(&root, group, &fewer).is_err(), "{subset:b} {group:?}");
+                }
+                // No proof about another group hides or shows this one.
+                for other in groups.iter().filter(|other| *other != group) {
+                    let (others, foreign) = state.group(other);
+                    let hides = foreign.verify(&root, group, &[]).is_ok();
+                    assert!(!hides || values.is_empty(), "{subset:b} {group:?}");
+                    assert!(others.is_empty() || foreign.verify(&root, group, &others).is_err());
+                }
+            }
+        }
+    }
+}

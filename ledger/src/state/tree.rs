@@ -247,3 +247,124 @@ impl<'a, S: Summary> Iterator for Iter<'a, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Entry;
+    use quorate_primitives::Hash;
+    use quorate_primitives::merkle::{Leaf, tree_root};
+    use quorate_primitives::state::{StateKey, value_hash};
+    use std::collections::BTreeMap;
+
+    /// Paths that part at the first bit, at the last, within a byte, and at the middle.
+    fn paths() -> Vec<Path> {
+        let with = |changes: &[(usize, u8)]| {
+            let mut bytes = [0; 64];
+            changes.iter().for_each(|(position, byte)| bytes[*position] = *byte);
+            Path::from_bytes(bytes)
+        };
+        let mut paths = vec![
+            with(&[]),
+            with(&[(63, 1)]),
+            with(&[(32, 0x80)]),
+            with(&[(31, 1)]),
+            with(&[(0, 0x80)]),
+            with(&[(0, 0x80), (63, 3)]),
+            with(&[(0, 0xff), (1, 0x10)]),
+        ];
+        paths.sort_unstable();
+        paths
+    }
+
+    type Model = BTreeMap<Path, u8>;
+
+    fn model(paths: &[Path], subset: u32, value: u8) -> Model {
+        let chosen = (0..).zip(paths).filter(|(bit, _)| subset >> bit & 1 == 1);
+        chosen.map(|(_, path)| (*path, value)).collect()
+    }
+
+    fn entry(value: u8) -> Entry {
+        Entry { key: StateKey::Parameters, value: vec![value] }
+    }
+
+    fn tree(model: &Model) -> Tree<Hash> {
+        let changes: Vec<_> = model.iter().map(|(path, value)| Change::put(*path, entry(*value))).collect();
+        Tree::default().update(&changes)
+    }
+
+    fn root(tree: &Tree<Hash>) -> Hash {
+        tree.top().map_or(Hash::ZERO, |node| *node.summary())
+    }
+
+    fn root_of(model: &Model) -> Hash {
+        let leaf = |(path, value): (&Path, &u8)| Leaf { path: *path, value: value_hash(&[*value]) };
+        tree_root(&model.iter().map(leaf).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_change_of_every_small_tree_gives_the_tree_of_what_is_left() {
+        let paths = paths();
+        for before in 0..1_u32 << paths.len() {
+            let old = model(&paths, before, 1);
+            let base = tree(&old);
+            assert_eq!(root(&base), root_of(&old));
+            for touched in 0..1_u32 << paths.len() {
+                // Of the touched paths, those that were there go and the others come; then all change.
+                let toggled = before ^ touched;
+                let mut expected = old.clone();
+                let mut changes = Vec::new();
+                for (bit, path) in (0..).zip(&paths).filter(|(bit, _)| touched >> bit & 1 == 1) {
+                    if toggled >> bit & 1 == 1 {
+                        expected.insert(*path, 2);
+                        changes.push(Change::put(*path, entry(2)));
+                    } else {
+                        expected.remove(path);
+                        changes.push(Change::delete(*path));
+                    }
+                }
+                assert_eq!(root(&base.update(&changes)), root_of(&expected), "{before:b} {touched:b}");
+                let overwrite = model(&paths, touched, 3);
+                let changes: Vec<_> =
+                    overwrite.iter().map(|(path, value)| Change::put(*path, entry(*value))).collect();
+                let mut expected = old.clone();
+                expected.extend(overwrite);
+                assert_eq!(root(&base.update(&changes)), root_of(&expected), "{before:b} {touched:b}");
+            }
+            assert_eq!(root(&base), root_of(&old), "a later version changed an older one");
+        }
+    }
+
+    #[test]
+    fn removing_what_is_not_there_shares_the_whole_tree() {
+        let paths = paths();
+        for subset in 0..1_u32 << paths.len() {
+            let base = tree(&model(&paths, subset, 1));
+            let absent = model(&paths, !subset, 1);
+            let changes: Vec<_> = absent.keys().map(|path| Change::delete(*path)).collect();
+            let same = base.update(&changes);
+            let shared = match (&base.0, &same.0) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(shared, "{subset:b}");
+            assert_eq!(root(&same), root(&base));
+        }
+    }
+
+    #[test]
+    fn every_small_tree_finds_and_orders_like_an_ordered_map() {
+        let paths = paths();
+        for subset in 0..1_u32 << paths.len() {
+            let expected = model(&paths, subset, 1);
+            let tree = tree(&expected);
+            assert!(tree.iter().map(|(path, _)| *path).eq(expected.keys().copied()));
+            for path in &paths {
+                assert_eq!(tree.get(path).is_some(), expected.contains_key(path));
+                let from = tree.iter_from(path).map(|(path, _)| *path);
+                assert!(from.eq(expected.range(*path..).map(|(path, _)| *path)), "{subset:b} {path:?}");
+            }
+        }
+    }
+}
