@@ -43,7 +43,7 @@
 //! account = "acme-admin"
 //! permission = "asset.mint"
 //! scope = "asset:USD"              # or: chain, organisation:ID, account:NAME
-//! limit = "100.00"                 # optional; whole units unless the scope is an asset
+//! limit = "100.00"                 # optional; smallest units unless the scope is an asset
 //! expires = 2030-01-01T00:00:00Z   # optional
 //! delegation = "forbidden"         # optional; or: allowed
 //! ```

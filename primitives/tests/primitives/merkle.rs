@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use crate::fixtures::account;
 use crate::random::Random;
 use crate::samples::leaf;
-use crate::trees::{prove, prove_group};
+use crate::trees::{prove, prove_group, prove_path};
 
 fn value(key: &StateKey) -> Vec<u8> {
     [&encode(key)[..], b" value"].concat()
@@ -115,6 +115,35 @@ fn every_small_group_is_proven_complete_and_nothing_less_is() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_part_of_a_group_is_not_the_group() {
+    // The steps go on below the group's top to its lowest leaf, as if that were all there is.
+    let keys: Vec<StateKey> = (0..6).map(|asset| balance(1, asset)).chain([balance(2, 0)]).collect();
+    let leaves = sorted(&keys);
+    let group = StateGroup::Balances(account(1));
+    let StateProof::Absent { steps, neighbour } = prove_path(&leaves, &Path::first_of(&group)) else {
+        panic!("no key has the lowest path")
+    };
+    let first = keys.iter().find(|key| key.path() == neighbour.path).unwrap();
+    let part = vec![(first.clone(), value(first))];
+    let verdict = GroupProof::Present { steps }.verify(&tree_root(&leaves), &group, &part);
+    assert_eq!(verdict, Err(ProofError::Steps));
+}
+
+#[test]
+fn the_values_next_to_an_absent_group_are_not_its_values() {
+    for owner in 2..20 {
+        let keys = [balance(1, 0), StateKey::Parameters, StateKey::Account(account(1))];
+        let leaves = sorted(&keys);
+        let group = StateGroup::Balances(account(owner));
+        let GroupProof::Absent { steps, neighbour } = prove_group(&leaves, &group) else { panic!("absent") };
+        let other = keys.iter().find(|key| key.path() == neighbour.path).unwrap();
+        let foreign = vec![(other.clone(), value(other))];
+        let verdict = GroupProof::Present { steps }.verify(&tree_root(&leaves), &group, &foreign);
+        assert_eq!(verdict, Err(ProofError::Group));
     }
 }
 
