@@ -209,3 +209,6 @@ impl Tally {
         ballot.into_iter().flat_map(BTreeMap::values).map(|entry| entry.vote.claim).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ impl Storm {
                 self.crash_or_restart();
             } else if roll < timers + crashes + lies {
                 self.lie();
-            } else if roll % 2 == 0 {
+            } else if roll.is_multiple_of(2) {
                 self.work();
             } else {
                 self.deliver();
@@ -141,7 +141,7 @@ impl Storm {
         }
     }
 
-    fn to_some(&mut self, from: u8, message: &Message) {
+    fn send_to_some(&mut self, from: u8, message: &Message) {
         for to in self.cluster.honest() {
             if self.random.percent(50) {
                 self.cluster.mail.push_back(Letter { from, to, message: message.clone() });
@@ -180,7 +180,7 @@ impl Storm {
         proof.truncate(8);
         let message =
             Message::Propose(proposal(&self.cluster.epoch, &header, header.view, header.parent_view, proof));
-        self.to_some(traitor, &message);
+        self.send_to_some(traitor, &message);
     }
 
     fn vote_for_anything(&mut self, traitor: u8) {
@@ -194,7 +194,7 @@ impl Storm {
         claims.extend(finals);
         let claim = *self.random.pick(&claims);
         let vote = sign(&self.cluster.epoch, traitor, claim);
-        self.to_some(traitor, &Message::Vote(vote));
+        self.send_to_some(traitor, &Message::Vote(vote));
     }
 
     /// Makes a certificate out of the votes of others and its own, and shows it to few.

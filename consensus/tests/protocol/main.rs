@@ -1,11 +1,13 @@
 //! The protocol seen from outside: each rule by itself, scenarios that read as stories, restarts, and
 //! an adversary.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bench;
 mod cluster;
 mod random;
 
 mod adversary;
+mod flood;
 mod quorum;
 mod restart;
 mod rules_help;
