@@ -8,41 +8,56 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A stream with a write deadline that owns whatever must live as long as it does.
 pub(crate) struct Guarded<S, P> {
     stream: S,
     stall: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Until when the write that waits must go on.
+    deadline: Option<Instant>,
+    /// Reading and writing may be two tasks, and a timer wakes only one.
+    writing: Timer,
+    reading: Timer,
     reader: Option<Waker>,
     _permit: P,
+}
+
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+        self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(context)
+    }
 }
 
 impl<S, P> Guarded<S, P> {
     /// Watches a stream; `permit` is released when it is closed.
     pub(crate) fn new(stream: S, stall: Duration, permit: P) -> Self {
-        Self { stream, stall, waiting: None, reader: None, _permit: permit }
+        let (writing, reading) = (Timer::default(), Timer::default());
+        Self { stream, stall, deadline: None, writing, reading, reader: None, _permit: permit }
+    }
+
+    fn stalled<T>(&self) -> io::Result<T> {
+        let reason = format!("the client took no bytes for {} ms", self.stall.as_millis());
+        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
     }
 
     /// Passes a finished write on, or starts the deadline of one that waits.
     fn watch<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.waiting = None;
+            self.deadline = None;
+            (self.writing, self.reading) = (Timer::default(), Timer::default());
             if let Some(reader) = self.reader.take() {
                 reader.wake();
             }
             return result;
         }
         let stall = self.stall;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(stall)));
-        ready!(waiting.as_mut().poll(context));
-        let reason = format!("the client took no bytes for {} ms", stall.as_millis());
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
-    }
-
-    fn is_overdue(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.deadline() <= Instant::now())
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + stall);
+        ready!(self.writing.poll(deadline, context));
+        Poll::Ready(self.stalled())
     }
 }
 
@@ -53,10 +68,10 @@ impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Guarded<S, P> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.waiting.is_some() && !this.is_overdue() {
-            // The pending write wakes its own task; it will wake this one when it is done.
+        if let Some(deadline) = this.deadline {
             this.reader = Some(context.waker().clone());
-            return Poll::Pending;
+            ready!(this.reading.poll(deadline, context));
+            return Poll::Ready(this.stalled());
         }
         Pin::new(&mut this.stream).poll_read(context, buffer)
     }
@@ -108,6 +123,8 @@ mod tests {
         let mut guarded = Guarded::new(server, Duration::from_millis(20), ());
         let error = guarded.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // The task that reads may not know of the one that writes, so it is ended too.
+        assert_eq!(guarded.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(client);
     }
 

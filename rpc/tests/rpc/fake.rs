@@ -56,6 +56,8 @@ pub(crate) const FATES: &[Option<ErrorKind>] = &[
     Some(ErrorKind::Internal),
     Some(ErrorKind::NotReady),
 ];
+/// A key whose value takes for ever.
+pub(crate) const NEVER_ANSWERED: StateKey = StateKey::Validators(EpochNumber::MAX);
 /// First byte of the nonce of a transaction that nothing is ever heard of again.
 pub(crate) const SILENT: u8 = 100;
 
@@ -369,6 +371,9 @@ impl Backend for Fake {
     }
 
     async fn state(&self, keys: Vec<StateKey>, proofs: Proofs) -> Answer<json::StateAnswer> {
+        if keys.contains(&NEVER_ANSWERED) {
+            std::future::pending::<()>().await;
+        }
         let entry = |key: &StateKey| {
             let (value, proof) = self.prove(key);
             json::StateEntry {

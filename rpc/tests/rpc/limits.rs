@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::fake::{Fake, SILENT, serve};
+use crate::fake::{Fake, NEVER_ANSWERED, SILENT, serve};
 use crate::wire::{Socket, call, exchange, parse, post, post_raw, read_to_end, soon};
 use quorate_rpc::json::HexBytes;
 
@@ -223,14 +223,16 @@ async fn a_socket_answers_only_so_many_calls_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_is_answered_so() {
-    let limits = Limits { request_timeout: SHORT, wait_max: Duration::ZERO, ..Limits::default() };
-    let (server, fake) = serve(limits).await;
-    // The fake never delivers a height that is not there.
-    fake.tip.send_replace(0);
-    let waiting = json!([HexBytes::of(&fake.transfer(SILENT, 9_999)), 1]);
-    let answer = call(server.address(), "tx_submitAndWait", waiting).await;
-    assert_eq!(answer["error"]["data"]["field"], "timeout_ms", "{answer}");
+async fn a_call_or_batch_that_takes_too_long_is_answered_so() {
+    let (server, _fake) = serve(Limits { request_timeout: SHORT, ..Limits::default() }).await;
+    let params = json!([[HexBytes::of(&NEVER_ANSWERED)]]);
+    let answer = call(server.address(), "state_get", params.clone()).await;
+    assert_eq!(answer["error"]["data"]["name"], "timeout", "{answer}");
+    let slow = json!({ "jsonrpc": "2.0", "id": 2, "method": "state_get", "params": params });
+    let (_, answer) = post_raw(server.address(), &json!([info(1), slow, slow]).to_string()).await;
+    let names: Vec<&Value> =
+        answer.as_array().unwrap().iter().map(|one| &one["error"]["data"]["name"]).collect();
+    assert_eq!(names, [&Value::Null, &json!("timeout"), &json!("timeout")]);
     server.stop().await;
 }
 

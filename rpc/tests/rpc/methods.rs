@@ -112,7 +112,7 @@ async fn the_client_has_every_method() {
     assert_eq!(client.finality(None).await.unwrap().signers, [0, 1, 2]);
     assert_eq!(client.validators(Some(EpochNumber::ZERO)).await.unwrap().quorum, 3);
     assert_eq!(client.submit(&fake.transaction).await.unwrap().tx_id.0, fake.transaction.id());
-    assert_eq!(client.submit_many(&[fake.transaction.clone()]).await.unwrap().accepted, 1);
+    assert_eq!(client.submit_many(std::slice::from_ref(&fake.transaction)).await.unwrap().accepted, 1);
     let status = client.transaction_status(Hash::ZERO).await.unwrap();
     assert_eq!(status.state, TransactionState::Unknown);
     let keys = [StateKey::Account(fake.account), StateKey::Parameters];
