@@ -7,6 +7,7 @@ use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
 use quorate_primitives::codec::List;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
+use quorate_primitives::validators::Signers;
 use quorate_primitives::{Hash, Timestamp, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,18 +51,43 @@ impl Replica {
 
     /// Commits up to the latest final block, as far as its ancestors are here and executed.
     pub(crate) fn try_commit(&mut self) {
-        // Whoever is behind may lack the path to the latest one, and have that to an earlier one.
-        let known = self.finals.values().rev().find_map(|certificate| {
-            let path = self.chain.path(&certificate.claim.block()?)?;
-            Some((path, certificate.signers))
-        });
-        let Some((path, signers)) = known else {
-            if !self.finals.is_empty() {
-                self.sync_soon();
+        let paths: Vec<(Vec<Hash>, Signers)> = self
+            .finals
+            .values()
+            .rev()
+            .filter_map(|held| Some((self.chain.path(&held.claim.block()?)?, held.signers)))
+            .collect();
+        if let Some((path, signers)) = paths.first() {
+            self.prepare(path, *signers);
+        }
+        // A block is final by what descends from it, so after a power failure all up to the finalization
+        // must come back: nothing is committed before every body of the path is here and recorded.
+        let whole = paths.into_iter().find(|(path, _)| path.iter().all(|id| self.is_complete(id)));
+        if let Some((path, signers)) = whole {
+            self.prepare(&path, signers);
+            let executed =
+                path.first().and_then(|id| self.chain.get(id)).is_some_and(|b| b.executed.is_some());
+            if executed {
+                path.iter().for_each(|id| self.record_body(*id));
             }
-            return;
-        };
-        for id in &path {
+            for id in path {
+                if !self.commit_open(id) {
+                    break;
+                }
+            }
+        }
+        if !self.finals.is_empty() {
+            self.sync_soon();
+        }
+    }
+
+    fn is_complete(&self, id: &Hash) -> bool {
+        self.chain.get(id).is_some_and(|block| block.stage > Stage::Incomplete)
+    }
+
+    /// Has the blocks of a path that leads to a final one completed and executed.
+    fn prepare(&mut self, path: &[Hash], signers: Signers) {
+        for id in path {
             let Some(block) = self.chain.get_mut(id) else { break };
             block.certified = true;
             match block.stage {
@@ -70,14 +96,6 @@ impl Replica {
                 Stage::Ready => {}
             }
         }
-        for id in path {
-            if !self.commit_open(id) {
-                break;
-            }
-        }
-        if !self.finals.is_empty() {
-            self.sync_soon();
-        }
     }
 
     /// Commits a child of the last committed block that is in the tree. False if it was not executed
@@ -85,13 +103,9 @@ impl Replica {
     fn commit_open(&mut self, id: Hash) -> bool {
         let Some(block) = self.chain.get(&id) else { return false };
         let (Some(executed), Some(bundles)) = (block.executed.clone(), block.body()) else { return false };
-        let (seen, recorded) = (block.seen, block.recorded);
+        let seen = block.seen;
         let view = block.header.view;
         let certificate = self.finals.get(&view).filter(|held| held.claim.block() == Some(id)).cloned();
-        if !recorded {
-            // What is told to be final must come back after a power failure.
-            self.record_body(id);
-        }
         self.commit(executed, bundles, certificate, seen)
     }
 

@@ -93,7 +93,8 @@ impl Replica {
         self.ledger.sync().map_err(|error| Fault::Storage { reason: error.to_string() })?;
         let bodies = self.chain.blocks().filter(|(_, block)| block.recorded);
         let mut records: Vec<LogRecord> = bodies.filter_map(|(_, block)| body_record(block)).collect();
-        records.extend(self.engine.records().into_iter().map(LogRecord::Consensus));
+        let finals = self.finals.values().cloned().map(Record::Held);
+        records.extend(finals.chain(self.engine.records()).map(LogRecord::Consensus));
         Ok(records)
     }
 }

@@ -29,7 +29,7 @@ fn run(seed: u64) {
         slow_permille: [0, 10][usize::try_from(world.below(2)).unwrap()],
     };
     running.iter().for_each(|node| world.start(*node));
-    for _ in 0..60 {
+    for _ in 0..150 {
         disturb(&mut world, &running);
         let steps = 50 + world.below(400);
         world.run(steps);
@@ -46,27 +46,20 @@ fn run(seed: u64) {
 
 fn disturb(world: &mut World, running: &[usize]) {
     let node = running[usize::try_from(world.below(u64::try_from(running.len()).unwrap())).unwrap()];
-    match world.below(12) {
+    match world.below(30) {
         0 if world.is_up(node) => world.crash(node),
         1 if world.is_up(node) => {
             let steps = world.below(60);
             world.nodes[node].crash_in = Some(steps);
         }
         2 => world.nodes[node].island = 1,
-        3 => running.iter().for_each(|node| world.nodes[*node].island = 0),
-        4 if world.chance(200) => running
-            .iter()
-            .filter(|node| world.nodes[**node].replica.is_some())
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .for_each(|node| world.crash(node)),
-        5 => world.checkpoint(node),
-        6 | 7 => running.iter().for_each(|node| {
-            if !world.is_up(*node) {
-                world.start(*node);
-            }
-        }),
+        3..6 => running.iter().for_each(|node| world.nodes[*node].island = 0),
+        6 => {
+            let up = world.up();
+            up.into_iter().for_each(|node| world.crash(node));
+        }
+        7 => world.checkpoint(node),
+        8..16 => start_all(world, running),
         _ => {}
     }
     for _ in 0..world.below(4) {
@@ -76,15 +69,21 @@ fn disturb(world: &mut World, running: &[usize]) {
     }
 }
 
+fn start_all(world: &mut World, running: &[usize]) {
+    for node in running {
+        if !world.is_up(*node) {
+            world.start(*node);
+        }
+    }
+}
+
 fn heal(world: &mut World, running: &[usize]) {
     world.link = HEALTHY;
     for node in running {
         world.nodes[*node].island = 0;
         world.nodes[*node].crash_in = None;
-        if !world.is_up(*node) {
-            world.start(*node);
-        }
     }
+    start_all(world, running);
 }
 
 #[test]
