@@ -12,8 +12,11 @@ use super::{State, Write, read};
 struct Cell {
     path: Path,
     value: Option<Vec<u8>>,
-    changed: bool,
+    /// The value in the parent's state, once the block has changed it.
+    before: Option<Before>,
 }
+
+struct Before(Option<Vec<u8>>);
 
 /// A state under change.
 pub(crate) struct Overlay<'a> {
@@ -49,8 +52,8 @@ impl<'a> Overlay<'a> {
     pub(crate) fn keep(&mut self) {
         for (key, value) in std::mem::take(&mut self.running) {
             let cell = self.cell(&key);
-            cell.value = value;
-            cell.changed = true;
+            let old = std::mem::replace(&mut cell.value, value);
+            cell.before.get_or_insert(Before(old));
         }
     }
 
@@ -79,10 +82,9 @@ impl<'a> Overlay<'a> {
 
     /// What the block changed, strictly ascending by path; keys that ended as they began are left out.
     pub(crate) fn into_writes(self) -> Vec<Write> {
-        let base = self.base;
         let write = |(key, cell): (StateKey, Cell)| {
-            let differs = cell.changed && base.bytes_at(&cell.path) != cell.value.as_deref();
-            differs.then_some(Write { path: cell.path, key, value: cell.value })
+            let Before(before) = cell.before?;
+            (before != cell.value).then_some(Write { path: cell.path, key, value: cell.value })
         };
         let mut writes: Vec<Write> = self.block.into_iter().filter_map(write).collect();
         writes.sort_unstable_by_key(|write| write.path);
@@ -93,7 +95,7 @@ impl<'a> Overlay<'a> {
         let base = self.base;
         self.block.entry(key.clone()).or_insert_with(|| {
             let path = key.path();
-            Cell { path, value: base.bytes_at(&path).map(<[u8]>::to_vec), changed: false }
+            Cell { path, value: base.bytes_at(&path).map(<[u8]>::to_vec), before: None }
         })
     }
 }

@@ -10,6 +10,7 @@ use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, WriteBatch, WriteOptions,
 };
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,10 +45,11 @@ impl Rocks {
         let path =
             path.canonicalize().map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let cache = Cache::new_lru_cache(CACHE_BYTES);
-        let families =
-            Table::ALL.iter().map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(&cache)));
-        let database = DB::open_cf_descriptors(&database_options(), &path, families)
-            .map_err(|source| open_error(&path, source))?;
+        let options = database_options();
+        let names = table_names(&options, &path);
+        let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
+        let database =
+            DB::open_cf_descriptors(&options, &path, families).map_err(|source| open_error(&path, source))?;
         let mark = path.parent().unwrap_or(&path).join(HIGH_WATER_FILE);
         Ok(Self { database, path, mark })
     }
@@ -71,6 +73,14 @@ impl Rocks {
         let folder = self.mark.parent().unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()
     }
+}
+
+/// Our tables and whatever else is there: RocksDB opens all or nothing, and a database of another
+/// format must open for its version to be read.
+fn table_names(options: &Options, path: &Path) -> BTreeSet<String> {
+    // Fails for a folder without a database, which is how each begins.
+    let found = DB::list_cf(options, path).unwrap_or_default();
+    Table::ALL.iter().map(|table| table.name().to_owned()).chain(found).collect()
 }
 
 fn database_options() -> Options {

@@ -157,6 +157,23 @@ fn an_unknown_format_is_refused_by_both_names() {
 }
 
 #[test]
+fn a_database_with_tables_of_another_format_still_names_its_version() {
+    let folder = TempDir::new().unwrap();
+    drop(open_world(folder.path()));
+    let path = folder.path().join("db");
+    let options = rocksdb::Options::default();
+    let names = rocksdb::DB::list_cf(&options, &path).unwrap();
+    let database = rocksdb::DB::open_cf(&options, &path, names).unwrap();
+    database.create_cf("table of a later format", &options).unwrap();
+    let meta = database.cf_handle(Table::Meta.name()).unwrap();
+    database.put_cf(&meta, schema::META_FORMAT, 2_u32.to_le_bytes()).unwrap();
+    drop(meta);
+    drop(database);
+    let error = refusal(Arc::new(Rocks::open(&path).unwrap()));
+    assert!(matches!(error, OpenError::Format { found: 2, supported: 1 }), "{error}");
+}
+
+#[test]
 fn a_state_that_the_last_block_did_not_leave_is_refused() {
     let memory = Arc::new(Memory::new());
     let mut world = World::with(genesis(), memory.clone());
