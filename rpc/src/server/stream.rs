@@ -19,6 +19,7 @@ pub(crate) struct Guarded<S, P> {
     /// Reading and writing may be two tasks, and a timer wakes only one.
     writing: Timer,
     reading: Timer,
+    /// The task that waits for something to read.
     reader: Option<Waker>,
     _permit: P,
 }
@@ -44,19 +45,26 @@ impl<S, P> Guarded<S, P> {
         Err(io::Error::new(io::ErrorKind::TimedOut, reason))
     }
 
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     /// Passes a finished write on, or starts the deadline of one that waits.
     fn watch<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.deadline = None;
+            let was_stalled = self.deadline.take().is_some();
             (self.writing, self.reading) = (Timer::default(), Timer::default());
-            if let Some(reader) = self.reader.take() {
-                reader.wake();
+            if was_stalled {
+                self.wake_reader();
             }
             return result;
         }
         let stall = self.stall;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + stall);
         ready!(self.writing.poll(deadline, context));
+        self.wake_reader();
         Poll::Ready(self.stalled())
     }
 }
@@ -68,8 +76,8 @@ impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Guarded<S, P> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.reader = Some(context.waker().clone());
         if let Some(deadline) = this.deadline {
-            this.reader = Some(context.waker().clone());
             ready!(this.reading.poll(deadline, context));
             return Poll::Ready(this.stalled());
         }
@@ -123,8 +131,17 @@ mod tests {
         let mut guarded = Guarded::new(server, Duration::from_millis(20), ());
         let error = guarded.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        // The task that reads may not know of the one that writes, so it is ended too.
-        assert_eq!(guarded.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_reads_ends_with_the_one_that_writes() {
+        let (server, client) = tokio::io::duplex(16);
+        let (mut reader, mut writer) = tokio::io::split(Guarded::new(server, Duration::from_millis(20), ()));
+        let reading = tokio::spawn(async move { reader.read_u8().await });
+        tokio::task::yield_now().await;
+        assert!(writer.write_all(&[0; 64]).await.is_err());
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(client);
     }
 
