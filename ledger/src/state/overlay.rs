@@ -5,7 +5,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_primitives::codec;
 use quorate_primitives::state::{Path, Permission, StateKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{State, Write, read};
 
@@ -62,22 +62,13 @@ impl<'a> Overlay<'a> {
         self.running.clear();
     }
 
-    /// Keys of all grants of the right to manage grants, with every change so far.
-    pub(crate) fn administrators(&self) -> BTreeSet<StateKey> {
-        let mut keys: BTreeSet<StateKey> = self.base.administrators().cloned().collect();
-        let changed = self.block.iter().map(|(key, cell)| (key, cell.value.is_some()));
-        let running = self.running.iter().map(|(key, value)| (key, value.is_some()));
-        for (key, present) in changed.chain(running) {
-            if !matches!(key, StateKey::Grant(_, Permission::GrantManage, _)) {
-                continue;
-            }
-            if present {
-                keys.insert(key.clone());
-            } else {
-                keys.remove(key);
-            }
-        }
-        keys
+    /// Keys of all grants of the right to manage grants, some of which may be gone by now. Those that
+    /// were there before the block come one by one: whoever looks for one seldom needs them all.
+    pub(crate) fn administrators(&self) -> impl Iterator<Item = StateKey> + use<'a> {
+        let is_one = |key: &&StateKey| matches!(key, StateKey::Grant(_, Permission::GrantManage, _));
+        let changed: Vec<StateKey> =
+            self.block.keys().chain(self.running.keys()).filter(is_one).cloned().collect();
+        self.base.administrators().cloned().chain(changed)
     }
 
     /// What the block changed, strictly ascending by path; keys that ended as they began are left out.
