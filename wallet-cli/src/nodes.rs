@@ -298,8 +298,21 @@ impl Nodes {
         id: Hash,
     ) -> Result<Result<ProvenReceipt, json::TransactionAnswer>, Failure> {
         let answer = self.ask(async |client: &Client| client.transaction(id, Proofs::Include).await).await?;
-        let proven = self.verifier.receipt(id, &answer).map_err(|why| self.distrust(&why))?;
+        let proven = self.receipt(id, &answer)?;
         Ok(proven.ok_or(answer))
+    }
+
+    fn receipt(
+        &mut self,
+        id: Hash,
+        answer: &json::TransactionAnswer,
+    ) -> Result<Option<ProvenReceipt>, Failure> {
+        let proven = self.verifier.receipt(id, answer).map_err(|why| self.distrust(&why))?;
+        if let Some(proven) = &proven {
+            // Whoever has seen a payment is not shown a balance from before it.
+            self.remembered.keep(&proven.ledger)?;
+        }
+        Ok(proven)
     }
 
     /// Gives a transaction to a node and waits there for at most this long.
@@ -321,7 +334,7 @@ impl Nodes {
                 return Ok(Taken::Refused { reason: refusal.to_string(), retryable });
             }
         };
-        let proven = self.verifier.receipt(signed.id(), &answer).map_err(|why| self.distrust(&why))?;
+        let proven = self.receipt(signed.id(), &answer)?;
         Ok(proven.map_or(Taken::Pending, |receipt| Taken::Proven(Box::new(receipt))))
     }
 

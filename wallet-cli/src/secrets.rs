@@ -93,8 +93,9 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     } else {
         Box::new(File::open(path).map_err(refused)?)
     };
-    let mut text = Zeroizing::new(String::new());
     let limit = SECRET_FILE_BYTES_MAX.saturating_add(1);
+    // Room for all of it at once: text that grows leaves copies behind that nobody wipes.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(limit).unwrap_or(0)));
     let read = source.take(limit).read_to_string(&mut text).map_err(refused)?;
     if u64::try_from(read).unwrap_or(u64::MAX) > SECRET_FILE_BYTES_MAX {
         return Err(key_failure(format_args!("{shown}: longer than {SECRET_FILE_BYTES_MAX} bytes")));

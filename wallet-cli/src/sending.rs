@@ -208,29 +208,31 @@ impl<'a> Outgoing<'a> {
             match session.nodes.submit(signed, left.min(TURN)).await {
                 Ok(Taken::Proven(receipt)) => return Ok(Outcome::Receipt(receipt)),
                 Ok(Taken::Pending) => {}
-                Ok(Taken::Refused { reason, retryable }) => {
-                    refused = Some(reason).filter(|_| !retryable);
-                    session.nodes.next();
-                }
+                Ok(Taken::Refused { reason, retryable: false }) => refused = Some(reason),
+                Ok(Taken::Refused { retryable: true, .. }) => session.nodes.next(),
+                // A node that is gone may have passed the transaction on before.
                 Err(failure) if failure.exit == Exit::Unreachable => {}
                 Err(failure) => return Err(failure),
             }
+            let mut why = "no proven outcome yet".to_owned();
             match look(session, signed).await {
                 Ok((Some(outcome), _)) => return Ok(outcome),
-                Ok((None, Standing::Open)) if refused.is_some() => {
-                    return Err(self.refused(session, signed, &refused.unwrap_or_default()));
-                }
                 Ok((None, Standing::Forgotten)) => {
-                    return Err(
-                        self.unknown(signed, "it expired so long ago that the ledger has forgotten it")
-                    );
+                    return Err(self.unknown(signed, "expired so long ago that the ledger has forgotten it"));
                 }
-                Ok((None, _)) => {}
+                Ok((None, Standing::Included(height))) => {
+                    why = format!("in block {height}, which is proven, but no node gives its receipt");
+                }
+                Ok((None, Standing::Open | Standing::Expired(_))) => {
+                    if let Some(reason) = refused {
+                        return Err(self.refused(session, signed, &reason));
+                    }
+                }
                 Err(failure) if failure.exit == Exit::Unreachable => {}
                 Err(failure) => return Err(failure),
             }
             if Instant::now() >= deadline {
-                return Err(self.unknown(signed, "no proven outcome yet"));
+                return Err(self.unknown(signed, &why));
             }
             sleep(PAUSE).await;
         }

@@ -22,10 +22,10 @@ pub(super) fn execute(settings: &Settings, command: KeysCommand) -> Result<Repor
             add(settings, &home, &name, test_key, || import::parse(&secrets::read(&from)?, settings))
         }
         KeysCommand::List => list(settings, &home),
-        KeysCommand::Show { name } => Ok(Report::new(
-            text(settings, &home, &home.key(&name)?),
-            fields(settings, &home, &home.key(&name)?),
-        )),
+        KeysCommand::Show { name } => {
+            let key = home.key(&name)?;
+            Ok(Report::new(text(settings, &home, &key), fields(settings, &home, &key)))
+        }
         KeysCommand::Export { name, to, secret } => {
             let key = home.key(&name)?;
             let content = if secret {

@@ -1,0 +1,13 @@
+//! The wallet as a process, against nodes that are honest, lie, or are not there.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod forging;
+mod inputs;
+mod lies;
+mod node;
+mod proxy;
+mod reading;
+mod sending;
+mod tree;
+mod wallet;
+mod world;
