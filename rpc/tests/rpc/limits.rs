@@ -138,8 +138,8 @@ async fn only_allowed_hosts_and_origins_are_answered() {
 }
 
 /// Remembers what it is told.
-struct Memory {
-    open: watch::Sender<usize>,
+pub(crate) struct Memory {
+    pub(crate) open: watch::Sender<usize>,
     refused: Mutex<Vec<Refusal>>,
     answered: Mutex<Vec<(&'static str, Option<i32>)>>,
 }
@@ -158,7 +158,7 @@ impl Observer for Memory {
     }
 }
 
-async fn observed(limits: Limits) -> (Server, Arc<Memory>) {
+pub(crate) async fn observed(limits: Limits) -> (Server, Arc<Memory>, Arc<Fake>) {
     let memory = Arc::new(Memory {
         open: watch::Sender::new(0),
         refused: Mutex::default(),
@@ -166,12 +166,13 @@ async fn observed(limits: Limits) -> (Server, Arc<Memory>) {
     });
     let observer: Arc<dyn Observer> = Arc::<Memory>::clone(&memory);
     let settings = Settings { limits, observer, ..Settings::new("127.0.0.1:0".parse().unwrap()) };
-    (Server::start(settings, Arc::new(Fake::new())).await.unwrap(), memory)
+    let fake = Arc::new(Fake::new());
+    (Server::start(settings, Arc::clone(&fake)).await.unwrap(), memory, fake)
 }
 
 #[tokio::test]
 async fn connections_over_the_limit_are_turned_away_until_one_is_free() {
-    let (server, memory) = observed(Limits { connections_per_address: 2, ..Limits::default() }).await;
+    let (server, memory, _fake) = observed(Limits { connections_per_address: 2, ..Limits::default() }).await;
     let mut open = memory.open.subscribe();
     let idle = TcpStream::connect(server.address()).await.unwrap();
     let socket = Socket::open(server.address()).await;
@@ -188,7 +189,7 @@ async fn connections_over_the_limit_are_turned_away_until_one_is_free() {
 
 #[tokio::test]
 async fn calls_are_counted_by_method_and_code_also_within_batches() {
-    let (server, memory) = observed(Limits::default()).await;
+    let (server, memory, _fake) = observed(Limits::default()).await;
     call(server.address(), "chain_getBlock", json!([9])).await;
     call(server.address(), "made_up", json!([])).await;
     post_raw(server.address(), &json!([info(1), info(2)]).to_string()).await;

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 
 use crate::fake::serve;
+use crate::limits::observed;
 use crate::wire::{Socket, soon};
 
 fn cursor(height: u64) -> Cursor {
@@ -83,20 +84,16 @@ async fn a_connection_that_takes_nothing_at_all_is_cut() {
     let limits = Limits {
         subscriber_stall: Duration::from_millis(50),
         write_stall: Duration::from_millis(100),
-        connections_per_address: 1,
         ..Limits::default()
     };
-    let (server, fake) = serve(limits).await;
+    let (server, memory, fake) = observed(limits).await;
     fake.tip.send_replace(u64::MAX);
     let mut socket = Socket::open(server.address()).await;
-    socket
-        .send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "chain_subscribeHeads", "params": ["0:0"] }))
-        .await;
-    let mut streams = fake.streams.subscribe();
-    soon(streams.wait_for(|open| *open == 1)).await.unwrap();
-    soon(streams.wait_for(|open| *open == 0)).await.unwrap();
-    // What was in flight can still be read; then the connection is over.
-    while socket.receive().await.is_some() {}
+    let subscribe = json!({ "jsonrpc": "2.0", "id": 1, "method": "chain_subscribeHeads", "params": ["0:0"] });
+    let mut open = memory.open.subscribe();
+    soon(open.wait_for(|open| *open == 1)).await.unwrap();
+    socket.send(&subscribe).await;
+    soon(open.wait_for(|open| *open == 0)).await.unwrap();
     server.stop().await;
 }
 
