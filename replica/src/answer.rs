@@ -64,7 +64,7 @@ pub struct Committed {
 pub enum Fault {
     /// The protocol found its own rules broken.
     #[error("consensus: {0}")]
-    Consensus(quorate_consensus::Fault),
+    Consensus(Box<quorate_consensus::Fault>),
     /// The ledger could not be written.
     #[error("storage: {reason}")]
     Storage {

@@ -363,7 +363,7 @@ impl Replica {
                 }
             }
             Want::Premature(_) => self.pace.premature(),
-            Want::Halt(fault) => self.halt(Fault::Consensus(fault)),
+            Want::Halt(fault) => self.halt(Fault::Consensus(Box::new(fault))),
         }
     }
 

@@ -1,5 +1,12 @@
-//! Whole replicas against each other, and against a network and disks that fail.
+//! Whole replicas against each other, and against a network and disks that fail; and one replica alone
+//! against peers and clients that the test plays.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod catching_up;
+mod judging;
 mod network;
+mod pool;
 mod scenarios;
 mod seeds;
+mod solo;
 mod world;

@@ -1,0 +1,169 @@
+//! What a replica that is behind believes, and what it brings back by itself.
+use quorate_consensus::Record;
+use quorate_primitives::codec::List;
+use quorate_primitives::{Height, PublicKey, Signature};
+use quorate_replica::serve::blocks;
+use quorate_replica::{Answer, Event, LogRecord, Question, Settings, SyncBlock, Timer};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::collections::BTreeMap;
+
+use crate::network::validator_key;
+use crate::solo::Solo;
+use crate::world::World;
+
+/// A network in which validator 0 has never taken part: its key must not have signed what it cannot know.
+fn others(seed: u64) -> World {
+    let mut world = World::asleep(4, 0, seed);
+    (1..4).for_each(|node| world.start(node));
+    world
+}
+
+/// The first blocks of a network that ran for a while.
+fn history() -> Vec<SyncBlock> {
+    let mut world = others(21);
+    for _ in 0..20 {
+        world.submit(1);
+        world.run(400);
+    }
+    let Answer::Blocks(found) = blocks(&world.replica(1).ledger().reader(), Height::new(1)) else { panic!() };
+    let found = found.into_inner();
+    assert!(found.len() > 10 && found.last().unwrap().certificate.is_some());
+    found
+}
+
+/// A new replica that asked validator 1 for blocks.
+fn asking() -> (Solo, u64, PublicKey) {
+    let mut solo = Solo::new(0, Settings::default());
+    solo.now += 3_600_000;
+    let peer = validator_key(1).public_key();
+    solo.step(Event::Connected(peer));
+    solo.elapse(Timer::Sync, 10_000);
+    let (request, to, question) = solo.questions().pop().unwrap();
+    assert_eq!((to, question), (peer, Question::Blocks { from: Height::new(1) }));
+    (solo, request, peer)
+}
+
+fn give(solo: &mut Solo, request: u64, from: PublicKey, blocks: Vec<SyncBlock>) {
+    let answer = Answer::Blocks(List::new(blocks).unwrap()).verify(&mut ChaCha8Rng::seed_from_u64(3));
+    assert!(answer.is_some());
+    solo.step(Event::Answered { request, from, answer });
+}
+
+fn height(solo: &Solo) -> usize {
+    usize::try_from(solo.replica.status().height.get()).unwrap()
+}
+
+#[test]
+fn blocks_with_a_certificate_are_committed_and_the_engine_follows() {
+    let (mut solo, request, peer) = asking();
+    let blocks = history();
+    let count = blocks.len();
+    let view = blocks.last().unwrap().header.view;
+    give(&mut solo, request, peer, blocks);
+    assert_eq!(height(&solo), count);
+    assert_eq!(solo.replica.status().finalized_view, view);
+    assert!(!solo.banned());
+}
+
+#[test]
+fn blocks_without_a_certificate_wait_for_the_next_answer() {
+    let (mut solo, request, peer) = asking();
+    let mut first = history();
+    let second = first.split_off(5);
+    first.iter_mut().for_each(|block| block.certificate = None);
+    give(&mut solo, request, peer, first);
+    assert_eq!(height(&solo), 0);
+    let (request, to, question) = solo.questions().pop().unwrap();
+    assert_eq!((to, question), (peer, Question::Blocks { from: Height::new(6) }));
+    let count = 5 + second.len();
+    give(&mut solo, request, peer, second);
+    assert_eq!(height(&solo), count);
+}
+
+#[test]
+fn a_gap_in_the_blocks_is_refused() {
+    let (mut solo, request, peer) = asking();
+    let mut blocks = history();
+    blocks.remove(3);
+    give(&mut solo, request, peer, blocks);
+    assert!(solo.banned());
+    assert_eq!(height(&solo), 0);
+}
+
+#[test]
+fn other_bundles_than_the_header_names_are_refused() {
+    let (mut solo, request, peer) = asking();
+    let mut blocks = history();
+    let full = blocks.iter().position(|block| !block.bundles.is_empty()).unwrap();
+    blocks[full].bundles = List::default();
+    give(&mut solo, request, peer, blocks);
+    assert!(solo.banned());
+    assert_eq!(height(&solo), 0);
+}
+
+#[test]
+fn a_forged_signature_in_the_certificate_is_refused() {
+    let (mut solo, request, peer) = asking();
+    let mut blocks = history();
+    let certificate = blocks.last_mut().unwrap().certificate.as_mut().unwrap();
+    let mut signatures = certificate.signatures.to_vec();
+    signatures[0] = Signature::from_bytes([7; 64]);
+    certificate.signatures = List::new(signatures).unwrap();
+    give(&mut solo, request, peer, blocks);
+    assert!(solo.banned());
+    assert_eq!(height(&solo), 0);
+}
+
+#[test]
+fn a_certificate_of_another_block_is_refused() {
+    let (mut solo, request, peer) = asking();
+    let mut blocks = history();
+    let earlier = blocks.iter().find_map(|block| block.certificate.clone()).unwrap();
+    blocks.iter_mut().for_each(|block| block.certificate = None);
+    blocks.last_mut().unwrap().certificate = Some(earlier);
+    blocks.remove(0);
+    let mut shortened = history();
+    shortened.truncate(1);
+    shortened[0].certificate = None;
+    shortened.extend(blocks);
+    let count = shortened.len();
+    give(&mut solo, request, peer, shortened);
+    assert!(height(&solo) < count);
+}
+
+#[test]
+fn a_ledger_that_is_ahead_of_the_log_tells_the_engine() {
+    let mut world = others(22);
+    world.run(15_000);
+    let mut solo = Solo::on(world.nodes[1].store.clone(), 0, Settings::default());
+    solo.now = world.now;
+    solo.step(Event::Start);
+    assert!(height(&solo) > 3);
+    let status = solo.replica.status();
+    assert_eq!(status.finalized_view, world.replica(1).ledger().head().view());
+}
+
+#[test]
+fn every_body_is_recorded_once_and_before_the_vote_that_names_it() {
+    let mut world = World::new(4, 23);
+    for _ in 0..30 {
+        world.submit(2);
+        world.run(170);
+    }
+    for node in 0..4 {
+        let mut bodies = BTreeMap::new();
+        for (position, bytes) in world.nodes[node].log.iter().enumerate() {
+            match quorate_primitives::codec::decode(bytes, usize::MAX).unwrap() {
+                LogRecord::Body { header, .. } => {
+                    assert_eq!(bodies.insert(header.id(), position), None, "a body twice");
+                }
+                LogRecord::Consensus(Record::Own(quorate_consensus::Claim::Notarize { block, .. })) => {
+                    assert!(bodies.contains_key(&block), "a vote before the body");
+                }
+                LogRecord::Consensus(_) => {}
+            }
+        }
+        assert!(bodies.len() > 10);
+    }
+}
