@@ -409,3 +409,33 @@ fn write_durably(path: &Path, content: &[u8]) -> Result<(), JournalError> {
     let opened = File::open(folder).map_err(failed("open", folder))?;
     opened.sync_all().map_err(failed("sync", folder))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_could_not_be_written_is_never_written_again() {
+        let home = tempfile::TempDir::new().unwrap();
+        let identity =
+            Identity { chain: Hash::ZERO, key: PublicKey::from_bytes([1; 32]), epoch: EpochNumber::ZERO };
+        let config =
+            JournalConfig { folder: home.path().join("votes"), marker_folder: home.path().to_owned() };
+        let mut journal = Journal::open(config.clone(), identity, |_| Ok(())).unwrap();
+        journal.append(&[vec![1]]).unwrap();
+        let good =
+            std::mem::replace(&mut journal.file, File::options().append(true).open("/dev/full").unwrap());
+        assert!(matches!(journal.append(&[vec![2]]), Err(JournalError::Io { action: "write", .. })));
+        journal.file = good;
+        assert!(matches!(journal.append(&[vec![2]]), Err(JournalError::Poisoned)));
+        assert!(matches!(journal.replace(&[vec![2]]), Err(JournalError::Poisoned)));
+        drop(journal);
+        let mut records = Vec::new();
+        Journal::open(config, identity, |record| {
+            records.push(record.to_vec());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(records, [[1]]);
+    }
+}

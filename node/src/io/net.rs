@@ -9,6 +9,7 @@ mod bans;
 mod dial;
 mod direct;
 mod frame;
+mod pace;
 mod swarm;
 mod task;
 

@@ -15,7 +15,7 @@ use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Admitted, Answer, CheckTicket, Event, PeerMessage, Refusal};
 use rand::rngs::StdRng;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -28,6 +28,8 @@ use super::net::{GOSSIP_BYTES_MAX, GossipId, Verdict};
 
 /// Most jobs of peers that wait.
 const JOBS_MAX: usize = 1_024;
+/// Most of them of one peer, so that a flood of one leaves room for the others.
+const JOBS_PER_PEER_MAX: usize = 256;
 /// Most bytes of these jobs.
 const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most submitted transactions that wait.
@@ -103,6 +105,12 @@ pub enum Job {
 }
 
 impl Job {
+    fn from(&self) -> PublicKey {
+        match self {
+            Self::Frame { from, .. } | Self::Gossip { from, .. } | Self::Answer { from, .. } => *from,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Frame { content, .. } | Self::Gossip { content, .. } | Self::Answer { content, .. } => {
@@ -151,6 +159,7 @@ struct Queues {
     checks: VecDeque<(CheckTicket, Vec<SignatureCheck>)>,
     jobs: VecDeque<Job>,
     job_bytes: usize,
+    jobs_of_peer: BTreeMap<PublicKey, usize>,
     submissions: VecDeque<(SignedTransaction, Reply)>,
     submission_bytes: usize,
     /// When the oldest submission came.
@@ -213,12 +222,15 @@ impl Pool {
     pub fn push(&self, job: Job) -> Result<(), Job> {
         let mut queues = self.shared.lock();
         let bytes = queues.job_bytes.saturating_add(job.bytes());
-        if queues.is_stopping || queues.jobs.len() >= JOBS_MAX || bytes > JOB_BYTES_MAX {
+        let of_peer = queues.jobs_of_peer.get(&job.from()).copied().unwrap_or_default();
+        let is_full = queues.jobs.len() >= JOBS_MAX || of_peer >= JOBS_PER_PEER_MAX || bytes > JOB_BYTES_MAX;
+        if queues.is_stopping || is_full {
             drop(queues);
             count(&self.shared.counters.verify_dropped, 1);
             return Err(job);
         }
         queues.job_bytes = bytes;
+        queues.jobs_of_peer.insert(job.from(), of_peer + 1);
         queues.jobs.push_back(job);
         drop(queues);
         self.shared.filled.notify_all();
@@ -286,8 +298,7 @@ impl Shared {
                     queues.submissions_next = false;
                     return Work::Submissions(queues.take_submissions());
                 }
-                if let Some(job) = queues.jobs.pop_front() {
-                    queues.job_bytes = queues.job_bytes.saturating_sub(job.bytes());
+                if let Some(job) = queues.take_job() {
                     queues.submissions_next = true;
                     return Work::Job(job);
                 }
@@ -315,6 +326,15 @@ impl Queues {
         } else {
             Err(GATHER.saturating_sub(age))
         }
+    }
+
+    fn take_job(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front()?;
+        self.job_bytes = self.job_bytes.saturating_sub(job.bytes());
+        if let Some(left) = self.jobs_of_peer.get_mut(&job.from()) {
+            *left = left.saturating_sub(1);
+        }
+        Some(job)
     }
 
     fn take_submissions(&mut self) -> Vec<(SignedTransaction, Reply)> {

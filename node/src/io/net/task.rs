@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::bans::Bans;
 use super::dial::{Dialler, Resolved};
+use super::pace::Pace;
 use super::swarm::{self, Protocols, ProtocolsEvent};
 use super::{
     Command, GossipId, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity, PeerStatus, Sink, Table,
@@ -41,6 +42,7 @@ pub(super) struct Task {
     ids: BTreeMap<PublicKey, PeerId>,
     dialler: Dialler,
     bans: Bans,
+    pace: Pace,
     /// Questions of others, by token.
     questions: BTreeMap<u64, ResponseChannel<Vec<u8>>>,
     next_token: u64,
@@ -86,6 +88,7 @@ impl Task {
             ids: known,
             dialler: Dialler::new(&targets, Instant::now()),
             bans: Bans::default(),
+            pace: Pace::default(),
             questions: BTreeMap::new(),
             next_token: 0,
             asked: BTreeMap::new(),
@@ -411,7 +414,8 @@ impl Task {
             return;
         }
         self.questions.retain(|_, channel| channel.is_open());
-        if self.questions.len() >= OPEN_QUESTIONS_MAX {
+        if self.questions.len() >= OPEN_QUESTIONS_MAX || !self.pace.admits(from, Instant::now()) {
+            // Without its channel the question fails at once at the peer.
             count(&self.counters.network_dropped, 1);
             return;
         }

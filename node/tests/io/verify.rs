@@ -1,0 +1,158 @@
+//! What the checking threads promise: one verdict for everything they take.
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_node::io::counters::Counters;
+use quorate_node::io::verify::{Job, Outcome, Pool, SubmitError};
+use quorate_primitives::address::AccountId;
+use quorate_primitives::bundle::Bundle;
+use quorate_primitives::codec::{self, Blob, List};
+use quorate_primitives::hash::Domain;
+use quorate_primitives::keys::SignatureCheck;
+use quorate_primitives::state::Authority;
+use quorate_primitives::transaction::{
+    Action, Operation, SignedTransaction, TRANSACTION_VERSION, Transaction,
+};
+use quorate_primitives::{Hash, PublicKey, SecretKey, Signature, Timestamp};
+use quorate_replica::{CheckTicket, Event, PeerMessage};
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+/// Every wait ends here with a failed test instead of a hanging one.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn secret() -> SecretKey {
+    SecretKey::from_seed(&Zeroizing::new([3; 32]))
+}
+
+fn peer(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+fn unsigned(number: u8) -> Transaction {
+    let key = secret().public_key();
+    let operation = Operation::AuthoritySet { authority: Authority::single(key) };
+    Transaction {
+        chain: Hash::ZERO,
+        version: TRANSACTION_VERSION,
+        sender: AccountId::derive(&Authority::single(key), &[0; 16]),
+        nonce: [number; 16],
+        valid_until: Timestamp::new(1),
+        actions: List::new(vec![Action { actor: None, operation }]).unwrap(),
+        asserts: List::default(),
+        reference: Blob::default(),
+        memo: Blob::default(),
+        signers: List::new(vec![key]).unwrap(),
+    }
+}
+
+fn good(number: u8) -> SignedTransaction {
+    unsigned(number).sign(&[secret()]).unwrap()
+}
+
+fn forged(number: u8) -> SignedTransaction {
+    SignedTransaction::new(unsigned(number), vec![Signature::from_bytes([9; 64])]).unwrap()
+}
+
+fn pool() -> (Pool, mpsc::UnboundedReceiver<Outcome>, Arc<Counters>) {
+    let (sender, outcomes) = mpsc::unbounded_channel();
+    let counters = Arc::new(Counters::default());
+    let outlet = Box::new(move |outcome| drop(sender.send(outcome)));
+    (Pool::start(2, Arc::clone(&counters), outlet).unwrap(), outcomes, counters)
+}
+
+async fn next(outcomes: &mut mpsc::UnboundedReceiver<Outcome>) -> Outcome {
+    let next = tokio::time::timeout(PATIENCE, outcomes.recv()).await;
+    next.expect("no outcome came").expect("the pool ended")
+}
+
+fn bundle(transactions: Vec<SignedTransaction>) -> Vec<u8> {
+    let shared = transactions.into_iter().map(Arc::new).collect();
+    codec::encode(&PeerMessage::Bundle(Bundle::from_shared(0, 1, shared).unwrap()))
+}
+
+#[tokio::test]
+async fn each_submitted_transaction_gets_its_own_verdict() {
+    let (pool, mut outcomes, _) = pool();
+    let mut answers = Vec::new();
+    let mut batch = Vec::new();
+    for number in 0..40 {
+        let (reply, answer) = oneshot::channel();
+        batch.push((if number % 4 == 3 { forged(number) } else { good(number) }, reply));
+        answers.push(answer);
+    }
+    pool.submit(batch);
+    for _ in 0..30 {
+        let Outcome::Submitted(transaction, _) = next(&mut outcomes).await else {
+            panic!("not a submission")
+        };
+        assert_ne!(transaction.transaction().nonce[0] % 4, 3);
+    }
+    for (number, answer) in answers.into_iter().enumerate() {
+        let expected = if number % 4 == 3 { Ok(Err(SubmitError::BadSignature)) } else { Err(()) };
+        assert_eq!(answer.await.map_err(|_| ()), expected, "transaction {number}");
+    }
+    pool.stop();
+}
+
+#[tokio::test]
+async fn checks_of_the_protocol_name_the_invalid_positions() {
+    let (pool, mut outcomes, _) = pool();
+    let check = |message: &[u8]| SignatureCheck {
+        key: secret().public_key(),
+        domain: Domain::SignVote,
+        message: message.to_vec(),
+        signature: secret().sign(Domain::SignVote, b"right"),
+    };
+    pool.check(CheckTicket::Sync(5), vec![check(b"right"), check(b"wrong"), check(b"right")]);
+    let Outcome::Checked { ticket, bad } = next(&mut outcomes).await else { panic!("not a verdict") };
+    assert_eq!((ticket, bad), (CheckTicket::Sync(5), vec![1]));
+    pool.stop();
+}
+
+#[tokio::test]
+async fn bundles_are_proven_once_and_forged_ones_are_blamed() {
+    let (pool, mut outcomes, counters) = pool();
+    let frame = |content| Job::Frame { from: peer(1), content };
+    let checked = || counters.signatures_checked.load(std::sync::atomic::Ordering::Relaxed);
+    pool.push(frame(bundle(vec![good(1), good(2)]))).unwrap();
+    let Outcome::Event(Event::Bundle { from, .. }, _) = next(&mut outcomes).await else {
+        panic!("not a bundle")
+    };
+    assert_eq!((from, checked()), (Some(peer(1)), 2));
+    // One transaction is known, one is new: only the new one is checked.
+    pool.push(frame(bundle(vec![good(2), good(3)]))).unwrap();
+    let Outcome::Event(Event::Bundle { bundle: proven, .. }, _) = next(&mut outcomes).await else {
+        panic!("not a bundle")
+    };
+    assert_eq!((proven.transactions().len(), checked()), (2, 3));
+    // The same transaction under another signature is another thing.
+    for content in [bundle(vec![good(1), forged(2)]), vec![2, 0, 0], vec![200]] {
+        pool.push(frame(content)).unwrap();
+        let Outcome::Violation { peer: blamed, .. } = next(&mut outcomes).await else { panic!("not blamed") };
+        assert_eq!(blamed, peer(1));
+    }
+    pool.stop();
+}
+
+#[tokio::test]
+async fn a_malformed_answer_ends_the_question_and_is_blamed() {
+    let (pool, mut outcomes, _) = pool();
+    pool.push(Job::Answer { request: 9, from: peer(1), content: vec![250] }).unwrap();
+    assert!(matches!(next(&mut outcomes).await, Outcome::Violation { .. }));
+    let Outcome::Event(Event::Answered { request, answer, .. }, _) = next(&mut outcomes).await else {
+        panic!("the question did not end")
+    };
+    assert!(request == 9 && answer.is_none());
+    pool.stop();
+}
+
+#[tokio::test]
+async fn what_is_submitted_after_the_stop_is_answered() {
+    let (pool, _outcomes, _) = pool();
+    pool.stop();
+    let (reply, answer) = oneshot::channel();
+    pool.submit(vec![(good(1), reply)]);
+    assert!(matches!(answer.await, Ok(Err(SubmitError::Busy { .. }))));
+    assert!(pool.push(Job::Frame { from: peer(1), content: vec![1] }).is_err());
+}
