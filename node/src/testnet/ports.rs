@@ -111,11 +111,8 @@ fn free_ports(nodes: u8) -> Result<Vec<NodePorts>, PortsError> {
     };
     let mut ports = Vec::new();
     for _ in 0..nodes {
-        let three = [next(), next(), next()].into_iter().collect::<Result<Vec<u16>, _>>();
-        match three.map_err(|source| PortsError::NoneFree { source })?.as_slice() {
-            [rpc, p2p, metrics] => ports.push(NodePorts { rpc: *rpc, p2p: *p2p, metrics: *metrics }),
-            _ => {}
-        }
+        let mut port = || next().map_err(|source| PortsError::NoneFree { source });
+        ports.push(NodePorts { rpc: port()?, p2p: port()?, metrics: port()? });
     }
     Ok(ports)
 }

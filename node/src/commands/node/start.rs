@@ -203,7 +203,7 @@ async fn follow(
                 if age < FRESH {
                     metrics.committed_after(age);
                 }
-                tracing::debug!(
+                tracing::info!(
                     height = executed.height().get(),
                     view = executed.view().get(),
                     transactions = executed.receipts().len(),
