@@ -1,9 +1,9 @@
 //! The driver: runs the replica on a thread of its own and does what it asks for.
 //!
-//! Events come from one bounded [`inbox`] and from [`super::timers`]. Every step of the replica goes
-//! the same way ([`run`]): its records are made durable by [`super::journal`], and only then its
+//! Events come from one bounded `inbox` and from [`super::timers`]. Every step of the replica goes
+//! the same way (`run`): its records are made durable by [`super::journal`], and only then its
 //! effects are carried out, in order; several steps may share one sync. The signing key lives in the
-//! [`gate`], which signs a claim only when its record is durable. Anything that makes going on unsafe
+//! `gate`, which signs a claim only when its record is durable. Anything that makes going on unsafe
 //! stops the driver for good: [`DriverHandle::failed`] tells the process to end.
 mod bridge;
 mod gate;

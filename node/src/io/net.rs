@@ -1,10 +1,10 @@
 //! The network: who may talk to us, and what goes over which channel.
 //!
-//! One task owns the libp2p swarm. Votes, certificates and proposals travel on [`direct`] streams,
-//! bundles of transactions by gossip, questions and answers each on a stream of their own ([`frame`]).
+//! One task owns the libp2p swarm. Votes, certificates and proposals travel on `direct` streams,
+//! bundles of transactions by gossip, questions and answers each on a stream of their own (`frame`).
 //! Everything here is bytes: what they mean is decided by whoever receives a [`NetworkEvent`]. Only
 //! nodes whose keys are known get past the handshake; one that sends what no honest node sends is
-//! disconnected and may come back after a while ([`bans`]).
+//! disconnected and may come back after a while (`bans`).
 mod bans;
 mod dial;
 mod direct;

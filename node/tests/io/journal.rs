@@ -48,9 +48,9 @@ fn written() -> (TempDir, Vec<u8>, Vec<usize>) {
     let home = TempDir::new().unwrap();
     let (mut journal, _) = open(home.path()).unwrap();
     let records = contents();
-    journal.append(&[records[0].clone()]).unwrap();
-    journal.append(&[records[1].clone(), records[2].clone()]).unwrap();
-    journal.append(&[records[3].clone()]).unwrap();
+    journal.append(&records[..1]).unwrap();
+    journal.append(&records[1..3]).unwrap();
+    journal.append(&records[3..]).unwrap();
     let bytes = fs::read(only_file(home.path())).unwrap();
     let mut end = HEADER_BYTES;
     let ends = records.iter().map(|record| {
@@ -112,7 +112,7 @@ fn an_end_of_zeros_from_a_sector_boundary_on_is_a_torn_tail() {
     let padding = vec![6; 512];
     {
         let (mut journal, _) = open(home.path()).unwrap();
-        journal.append(&[padding.clone()]).unwrap();
+        journal.append(std::slice::from_ref(&padding)).unwrap();
     }
     torn = [torn, fs::read(only_file(home.path())).unwrap().split_off(bytes.len())].concat();
     assert!(ends[3] < 512 && torn.len() > 512);
