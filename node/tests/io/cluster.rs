@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quorate_consensus::{Message, Record};
 use quorate_genesis::Genesis;
 use quorate_genesis::build::{AssetDraft, Draft};
 use quorate_ledger::Ledger;
@@ -12,17 +13,20 @@ use quorate_ledger::store::{Memory, Store};
 use quorate_node::io::driver::{
     DriverConfig, DriverHandle, NetworkConfig, PeerAddress, StartError, SubmitError, spawn,
 };
-use quorate_node::io::journal::JournalError;
+use quorate_node::io::journal::{Identity, Journal, JournalConfig, JournalError};
 use quorate_node::io::net::{Network, NetworkEvent, NetworkIdentity};
 use quorate_node::io::timers::wall_clock;
 use quorate_primitives::address::AccountId;
-use quorate_primitives::codec::{Blob, List};
+use quorate_primitives::certificate::Claim;
+use quorate_primitives::codec::{self, Blob, List};
 use quorate_primitives::state::{AssetId, Authority, Capabilities, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, Hash, Height, PublicKey, SecretKey, Signature};
-use quorate_replica::{Admitted, Settings};
+use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Signature};
+use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
+use quorate_replica::{Admitted, LogRecord, PeerMessage, Settings};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -312,6 +316,47 @@ async fn malformed_frames_gossip_and_questions_get_their_sender_banned() {
     }
     assert_banned_for(|network, _| network.publish(vec![2, 9, 9])).await;
     assert_banned_for(|network, to| assert!(network.ask(1, to, vec![0xee; 40]))).await;
+}
+
+/// The claims in a copy of a node's vote log, as a restart at this moment would find them.
+fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
+    let copy = TempDir::new().unwrap();
+    for file in std::fs::read_dir(world.data(index).join("votes")).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let identity =
+        Identity { chain: world.genesis.hash(), key: key(1, index).public_key(), epoch: EpochNumber::ZERO };
+    let config = JournalConfig { folder: copy.path().to_owned(), marker_folder: copy.path().join("key") };
+    let mut claims = Vec::new();
+    Journal::open(config, identity, |bytes| {
+        if let Ok(LogRecord::Consensus(Record::Own(claim))) = codec::decode(bytes, RECORD_BYTES_MAX) {
+            claims.push(claim);
+        }
+        Ok(())
+    })
+    .unwrap();
+    claims
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_that_a_peer_sees_is_in_the_log() {
+    let mut world = World::new();
+    let node = world.start(0).await;
+    let (_impostor, mut events) = impostor(&world).await;
+    let mut seen = 0;
+    while seen < 3 {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("no vote came").unwrap();
+        let NetworkEvent::Frame { content, .. } = event else { continue };
+        let claim = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX).unwrap() {
+            PeerMessage::Consensus(Message::Vote(vote)) => vote.claim,
+            PeerMessage::Proposal { proposal, .. } => proposal.vote.claim,
+            PeerMessage::Consensus(_) | PeerMessage::Bundle(_) => continue,
+        };
+        assert!(logged_claims(&world, 0).contains(&claim), "{claim} was sent before it was written");
+        seen += 1;
+    }
+    node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
