@@ -158,9 +158,15 @@ impl Chain {
 
     /// The block with this header, added if it is above the last committed one and there is room.
     pub(crate) fn enter(&mut self, id: Hash, header: &Header, seen: Option<Timestamp>) -> Option<&mut Block> {
-        let room = self.blocks.len() < OPEN_BLOCKS_MAX || self.blocks.contains_key(&id);
-        if header.height <= self.tip.height || !room {
+        if header.height <= self.tip.height {
             return None;
+        }
+        if self.blocks.len() >= OPEN_BLOCKS_MAX && !self.blocks.contains_key(&id) {
+            // Views were given up one after the other. What no quorum certified in a view long left is
+            // not needed; if it ever is, it is fetched again.
+            let loose = self.blocks.iter().filter(|(_, block)| !block.certified);
+            let oldest = loose.min_by_key(|(id, block)| (block.header.view, **id)).map(|(id, _)| *id)?;
+            self.blocks.remove(&oldest);
         }
         Some(self.blocks.entry(id).or_insert_with(|| Block::new(header.clone(), seen)))
     }

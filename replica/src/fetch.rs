@@ -6,7 +6,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::validators::Signers;
-use quorate_primitives::{Hash, PublicKey, Timestamp};
+use quorate_primitives::{Hash, Height, PublicKey, Timestamp};
 use std::collections::BTreeMap;
 
 use crate::chain::Stage;
@@ -16,6 +16,8 @@ use crate::wire::{Question, VerifiedAnswer};
 
 /// Most blocks that are wanted at a time.
 const WANTS_MAX: usize = 128;
+/// A block is no longer wanted when so many were committed since.
+const WANT_HEIGHTS: u64 = 64;
 /// Most questions whose answers are still waited for; the oldest are given up.
 const REQUESTS_MAX: usize = 256;
 /// Time that gossip is given before a missing bundle is asked for, in ms: it is usually on its way.
@@ -34,6 +36,7 @@ pub(crate) enum Purpose {
 #[derive(Default)]
 pub(crate) struct Fetches {
     wants: BTreeMap<Hash, Want>,
+    next_want: u64,
     requests: BTreeMap<u64, (PublicKey, Purpose)>,
     next_request: u64,
 }
@@ -44,9 +47,26 @@ struct Want {
     next_at: Timestamp,
     /// The engine waits for the header.
     announce: bool,
+    /// Counts wants: of too many, the oldest are given up.
+    number: u64,
+    /// Height of the last committed block when it was first wanted.
+    born: Height,
 }
 
 impl Fetches {
+    /// Wants a block. The engine asks again for what it still needs of those that are given up.
+    fn add(&mut self, block: Hash, want: Want) {
+        if self.wants.len() >= WANTS_MAX {
+            let oldest = self.wants.iter().min_by_key(|(_, want)| (want.announce, want.number));
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.wants.remove(&oldest);
+            }
+        }
+        let number = self.next_want;
+        self.next_want = number.saturating_add(1);
+        self.wants.insert(block, Want { number, ..want });
+    }
+
     /// Opens a question.
     pub(crate) fn request(&mut self, peer: PublicKey, purpose: Purpose) -> u64 {
         if self.requests.len() >= REQUESTS_MAX {
@@ -110,9 +130,8 @@ impl Replica {
             want.holders = want.holders.union(holders);
             return;
         }
-        if self.fetches.wants.len() < WANTS_MAX {
-            self.fetches.wants.insert(block, Want { holders, cursor: 0, next_at, announce: false });
-        }
+        let born = self.chain.tip().height;
+        self.fetches.add(block, Want { holders, cursor: 0, next_at, announce: false, number: 0, born });
     }
 
     /// Puts together what is here of a block, and wants the rest.
@@ -171,12 +190,18 @@ impl Replica {
         let due: Vec<Hash> =
             self.fetches.wants.iter().filter(|(_, want)| want.next_at <= now).map(|(id, _)| *id).collect();
         for id in due {
+            let Some(want) = self.fetches.wants.get(&id) else { continue };
+            // So far behind the last committed block, nobody needs it and soon nobody has it.
+            let stale = tip.distance_from(want.born) > WANT_HEIGHTS;
             let question = match self.chain.get(&id) {
+                _ if stale => None,
                 Some(block) if block.header.height <= tip || block.stage > Stage::Incomplete => None,
                 Some(block) => match block.missing() {
                     Some(missing) => List::new(missing).ok().map(Question::Bundles),
                     None => Some(Question::Block(id)),
                 },
+                // It was in the tree, and its branch can no longer become final.
+                None if !want.announce => None,
                 None if self.reader.height_of(&id).ok().flatten().is_some() => None,
                 None => Some(Question::Block(id)),
             };

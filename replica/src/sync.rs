@@ -137,18 +137,20 @@ impl Replica {
         let pause = self.now.saturating_add(PAUSE_MS);
         match answer {
             Some(VerifiedAnswer::Blocks(blocks)) if !blocks.is_empty() => self.take_blocks(from, blocks),
-            Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Unknown) | None => {
-                self.sync.reset();
-                let wanted = self.target().is_some();
-                let interval = self.sync_interval_ms();
-                self.sync_at(if wanted { pause } else { self.now.saturating_add(interval) });
-            }
+            Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Unknown) | None => self.sync_rest(),
             Some(VerifiedAnswer::Bundles(_) | VerifiedAnswer::Block { .. }) => {
                 self.ban(from, "answered another question");
                 self.sync.reset();
                 self.sync_at(pause);
             }
         }
+    }
+
+    /// The peer has nothing new. Perhaps another one has, if something is known to be missing.
+    fn sync_rest(&mut self) {
+        self.sync.reset();
+        let wait = if self.target().is_some() { PAUSE_MS } else { self.sync_interval_ms() };
+        self.sync_at(self.now.saturating_add(wait));
     }
 
     fn take_blocks(&mut self, from: PublicKey, blocks: Vec<VerifiedSyncBlock>) {
@@ -163,6 +165,7 @@ impl Replica {
         let continues = self.sync.buffer.is_empty() || first == self.chain.tip().block;
         let mut sound = continues;
         let known = height;
+        let before = self.sync.buffer.len();
         for block in blocks.into_iter().filter(|block| block.header.height > known) {
             if !self.follows(&block, parent, height, time) {
                 sound = false;
@@ -178,6 +181,9 @@ impl Replica {
             self.ban(from, "sent blocks that do not follow one another or lead nowhere");
             self.sync.reset();
             return self.sync_at(self.now.saturating_add(PAUSE_MS));
+        }
+        if self.sync.buffer.len() == before {
+            return self.sync_rest();
         }
         self.sync.giver = Some(from);
         self.sync.fruitful = true;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod catching_up;
+mod hostile;
 mod judging;
 mod network;
 mod pool;
