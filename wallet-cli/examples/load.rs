@@ -19,7 +19,9 @@ use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::{Amount, Hash, Timestamp};
-use quorate_rpc::client::Client;
+use futures::future::try_join_all;
+use quorate_rpc::client::{Client, Subscription};
+use quorate_rpc::json::HeadEvent;
 
 const CHUNK: usize = 250;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,38 +45,40 @@ async fn main() -> Result<()> {
     let clients = file.rpc().iter().map(|url| Client::new(url, Duration::from_secs(15)));
     let clients = clients.collect::<Result<Vec<_>, _>>()?;
     let watcher = clients.first().context("the network has no address")?;
-    let mut heads = watcher.subscribe_heads(None).await?;
+    let heads = watcher.subscribe_heads(None).await?;
     let started = Instant::now();
-    let parts = transfers.chunks(count.div_ceil(clients.len())).map(<[_]>::to_vec);
     let share = (rate / u64::try_from(clients.len())?).max(1);
-    let offers: Vec<_> = clients
-        .iter()
-        .cloned()
-        .zip(parts)
-        .map(|(client, part)| tokio::spawn(offer(client, part, share)))
-        .collect();
-
-    let (mut finals, mut blocks, mut first, mut last) = (0_u64, 0_u64, None, started);
-    while finals < u64::try_from(count)? {
-        let event =
-            tokio::time::timeout(PATIENCE, heads.next()).await.context("the chain stands still")??;
-        let Some(event) = event else { bail!("the subscription ended: {:?}", heads.end()) };
-        if event.head.transactions > 0 {
-            finals += u64::from(event.head.transactions);
-            blocks += 1;
-            last = Instant::now();
-            first.get_or_insert(last);
-        }
-    }
-    for offer in offers {
-        offer.await??;
-    }
-    let total = u64::try_from((last - started).as_millis())?.max(1);
+    let parts = transfers.chunks(count.div_ceil(clients.len())).map(<[_]>::to_vec);
+    let offers = clients.iter().cloned().zip(parts).map(|(client, part)| offer(client, part, share));
+    let (seen, _) = tokio::try_join!(watch(heads, count), try_join_all(offers))?;
+    let total = u64::try_from((seen.last - started).as_millis())?.max(1);
     println!(
-        "{finals} transfers final in {blocks} blocks, {total} ms after the first was offered: {} a second",
-        finals * 1_000 / total
+        "{count} transfers final in {} blocks, {total} ms after the first was offered: {} a second",
+        seen.blocks,
+        u64::try_from(count)? * 1_000 / total
     );
     Ok(())
+}
+
+/// What was seen to become final.
+struct Seen {
+    blocks: u64,
+    last: Instant,
+}
+
+/// Counts until as many transactions are final as were offered.
+async fn watch(mut heads: Subscription<HeadEvent>, count: usize) -> Result<Seen> {
+    let mut left = u64::try_from(count)?;
+    let mut seen = Seen { blocks: 0, last: Instant::now() };
+    while left > 0 {
+        let event = tokio::time::timeout(PATIENCE, heads.next()).await.context("the chain stands still")??;
+        let Some(event) = event else { bail!("the subscription ended: {:?}", heads.end()) };
+        if event.head.transactions > 0 {
+            left = left.saturating_sub(event.head.transactions.into());
+            seen = Seen { blocks: seen.blocks + 1, last: Instant::now() };
+        }
+    }
+    Ok(seen)
 }
 
 fn sign(chain: Hash, keys: &[KeyFile], count: usize) -> Result<Vec<SignedTransaction>> {
@@ -122,7 +126,7 @@ async fn offer(client: Client, mut transfers: Vec<SignedTransaction>, rate: u64)
                     wait = wait.max(after.0);
                     again.push(transfer);
                 }
-                None => bail!("refused: {}", error.message),
+                None => bail!("refused: {error}"),
             }
         }
         offered += u64::try_from(answer.results.len() - again.len())?;

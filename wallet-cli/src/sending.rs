@@ -246,7 +246,7 @@ impl<'a> Outgoing<'a> {
         Failure::new(Exit::Rejected, format_args!("refused by {url}: {reason}; {again}")).with_details(
             json!({
                 "tx_id": signed.id().to_string(),
-                "nonce": id.to_string(),
+                "nonce": id.to_hex(),
                 "proven": false,
             }),
         )
@@ -255,7 +255,7 @@ impl<'a> Outgoing<'a> {
     fn unknown(&self, signed: &SignedTransaction, why: &str) -> Failure {
         let (tx, id) = (signed.id(), TypedNonce::new(self.nonce));
         Failure::new(Exit::Unknown, format_args!("{why}: transaction {tx}; repeating with --id {id} is safe"))
-            .with_details(json!({ "tx_id": tx.to_string(), "nonce": id.to_string() }))
+            .with_details(json!({ "tx_id": tx.to_string(), "nonce": id.to_hex() }))
     }
 
     async fn conclude(
@@ -274,7 +274,8 @@ impl<'a> Outgoing<'a> {
                     "expired: transaction {tx} is in no block and can never be in one ({})",
                     trust.trim_end()
                 );
-                let details = json!({ "tx_id": tx.to_string(), "nonce": id.to_string(), "verified": trust_json(&ledger) });
+                let details =
+                    json!({ "tx_id": tx.to_string(), "nonce": id.to_hex(), "verified": trust_json(&ledger) });
                 Err(Failure::new(Exit::Expired, message).with_details(details))
             }
             Outcome::Receipt(receipt) => {
@@ -313,7 +314,7 @@ pub async fn report(
 ) -> Result<Report, Failure> {
     let (ledger, receipt) = (&proven.ledger, &proven.receipt);
     let (tx, height) = (receipt.transaction, ledger.height());
-    let nonce = nonce.map(|nonce| nonce.to_string());
+    let nonce = nonce.map(TypedNonce::to_hex);
     if let Verdict::Failed { failure, action } = receipt.verdict {
         let (code, name, description) = (failure.code(), failure.name(), failure.description());
         let at = action.map(|index| format!(" in action {index}")).unwrap_or_default();

@@ -107,6 +107,12 @@ impl TypedNonce {
         self.0
     }
 
+    /// The nonce in hexadecimal, which is also how it can be typed.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        hex::encode(self.0)
+    }
+
     /// Wraps a nonce.
     #[must_use]
     pub const fn new(nonce: Nonce) -> Self {
@@ -114,9 +120,17 @@ impl TypedNonce {
     }
 }
 
+/// As it was typed: text if it is one, hexadecimal otherwise.
 impl fmt::Display for TypedNonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(length);
+        let is_text =
+            length > 0 && text.iter().all(u8::is_ascii_graphic) && rest.iter().all(|byte| *byte == 0);
+        match std::str::from_utf8(text) {
+            Ok(text) if is_text => f.write_str(text),
+            _ => f.write_str(&self.to_hex()),
+        }
     }
 }
 
@@ -199,6 +213,16 @@ mod tests {
             Ok([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
         );
         assert_eq!(nonce("a"), Ok([97, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        for text in [
+            "invoice-42",
+            "sixteen--letters",
+            "000102030405060708090a0b0c0d0e0f",
+            "61006200000000000000000000000000",
+        ] {
+            let typed: TypedNonce = text.parse().unwrap();
+            assert_eq!(typed.to_string(), text);
+            assert_eq!(typed.to_hex().parse(), Ok(typed));
+        }
         for text in ["", "seventeen-letters", "with space", "zz0102030405060708090a0b0c0d0e0f", "tab\t"] {
             assert!(nonce(text).is_err(), "{text:?}");
         }

@@ -48,6 +48,7 @@ impl Stage {
                 }
             });
             let run = self.wallet.run(command);
+            println!("{name}: {}", run.messages);
             assert_eq!(run.exit, 7, "{name}: {run:?}");
             assert_eq!(run.out, "", "{name}: nothing is shown");
             let accused = format!("error: proof failed: do not trust this node {}", self.wallet.url());
