@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use futures::future::try_join_all;
 use quorate_genesis::Genesis;
 use quorate_keystore::{Home, KeyFile};
 use quorate_primitives::address::AccountId;
@@ -19,7 +20,6 @@ use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::{Amount, Hash, Timestamp};
-use futures::future::try_join_all;
 use quorate_rpc::client::{Client, Subscription};
 use quorate_rpc::json::HeadEvent;
 
@@ -71,7 +71,8 @@ async fn watch(mut heads: Subscription<HeadEvent>, count: usize) -> Result<Seen>
     let mut left = u64::try_from(count)?;
     let mut seen = Seen { blocks: 0, last: Instant::now() };
     while left > 0 {
-        let event = tokio::time::timeout(PATIENCE, heads.next()).await.context("the chain stands still")??;
+        let event =
+            tokio::time::timeout(PATIENCE, heads.next()).await.context("the chain stands still")??;
         let Some(event) = event else { bail!("the subscription ended: {:?}", heads.end()) };
         if event.head.transactions > 0 {
             left = left.saturating_sub(event.head.transactions.into());
