@@ -1,7 +1,7 @@
 //! What an operator decides about one node: a TOML file, overridden by variables, overridden by flags.
 //!
-//! [`settings`] is the only list of keys. A file is read by [`document`], which names the line of
-//! whatever it refuses; [`reference`] writes the documentation of all keys from the same list.
+//! [`settings`] is the only list of keys. A file is read by `document`, which names the line of
+//! whatever it refuses; [`reference()`] writes the documentation of all keys from the same list.
 mod document;
 mod nearest;
 mod reference;

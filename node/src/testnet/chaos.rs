@@ -6,7 +6,7 @@ use quorate_primitives::validators::quorum;
 use tokio::time::{Instant, sleep};
 
 use super::folder::Folder;
-use super::probe::probe_all;
+use super::probe::{look_at_balances, probe_all};
 use super::process::{self, Signal};
 use super::report::{NodeReport, Report};
 use super::table;
@@ -237,6 +237,7 @@ pub async fn status(folder: &Folder, json: bool) -> Result<(), Failure> {
         report.supervisor = None;
     }
     let probes = probe_all(&report).await;
+    look_at_balances(&mut report).await;
     print(&if json { report.to_json() } else { table::table(&report, &probes) });
     if probes.iter().all(Option::is_none) {
         return Err(Failure::new(Exit::Unreachable, "no node answers"));

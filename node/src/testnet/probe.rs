@@ -3,8 +3,11 @@ use std::fmt;
 use std::time::Duration;
 
 use quorate_rpc::Client;
+use quorate_rpc::backend::Proofs;
+use quorate_rpc::json::BalancesAnswer;
 
 use super::report::Report;
+use super::table::grouped;
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,4 +71,41 @@ pub async fn probe(url: &str) -> Option<Probe> {
 /// Asks all nodes of a testnet at once, in their order.
 pub async fn probe_all(report: &Report) -> Vec<Option<Probe>> {
     futures::future::join_all(report.nodes.iter().map(|node| probe(&node.rpc))).await
+}
+
+/// Writes into the report what its accounts own now, as the first node that answers says.
+pub async fn look_at_balances(report: &mut Report) {
+    let Some(client) = first_answering(report).await else {
+        return;
+    };
+    for account in &mut report.accounts {
+        let Ok(id) = account.account.parse() else {
+            continue;
+        };
+        if let Ok(answer) = client.balances(id, Proofs::Omit).await
+            && !answer.balances.is_empty()
+        {
+            account.balance = shown(&answer);
+        }
+    }
+}
+
+async fn first_answering(report: &Report) -> Option<Client> {
+    for node in &report.nodes {
+        let client = Client::new(&node.rpc, PATIENCE).ok()?;
+        if client.head().await.is_ok() {
+            return Some(client);
+        }
+    }
+    None
+}
+
+fn shown(answer: &BalancesAnswer) -> String {
+    let entries = answer.balances.iter().map(|entry| {
+        let symbol =
+            entry.symbol.as_ref().map_or_else(|| entry.asset.0.to_string(), |symbol| symbol.0.to_string());
+        let amount = entry.balance.available.0.to_decimal(entry.decimals.unwrap_or(0));
+        format!("{} {symbol}", grouped(&amount))
+    });
+    entries.collect::<Vec<_>>().join(", ")
 }

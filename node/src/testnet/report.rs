@@ -68,7 +68,7 @@ pub struct AccountReport {
     pub account: String,
     /// File of its key.
     pub key_file: PathBuf,
-    /// What it owned at the beginning, such as `1,000,000.00 USD`.
+    /// What it owned when the testnet was last looked at, such as `1,000,000.00 USD`.
     pub balance: String,
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::folder::{Folder, FolderLock};
 use super::generate::{self, Plan};
 use super::ports::{self, NodePorts, PortBase};
-use super::probe::{Health, Probe, probe_all};
+use super::probe::{Health, Probe, look_at_balances, probe_all};
 use super::pulse::Pulse;
 use super::report::Report;
 use super::{node_name, process, table};
@@ -186,6 +186,7 @@ impl Supervisor {
                 let first = *first_heights.get_or_insert(highest);
                 if heights.iter().all(|height| *height > 0) && (highest > first || first > 0) {
                     self.report.ready = true;
+                    look_at_balances(&mut self.report).await;
                     self.save()?;
                     return Ok(probes);
                 }

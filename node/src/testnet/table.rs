@@ -46,7 +46,7 @@ pub fn nodes(report: &Report, probes: &[Option<Probe>]) -> String {
 }
 
 fn accounts(report: &Report) -> String {
-    let head = ["account", "address (test keys, worthless)", "key", "first balance"];
+    let head = ["account", "address (test keys, worthless)", "key", "balance"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for account in &report.accounts {
         let file = account.key_file.strip_prefix(&report.folder).unwrap_or(&account.key_file);
