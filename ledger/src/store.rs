@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use memory::Memory;
-pub use rocks::Rocks;
+pub use rocks::{EngineError, Rocks};
 pub use schema::Table;
 
 /// A key with its value, as a scan returns them.
@@ -130,7 +130,7 @@ pub enum StoreError {
         /// Folder of the database.
         path: PathBuf,
         /// What the engine says.
-        source: rocksdb::Error,
+        source: EngineError,
     },
     /// The operating system reports a fault.
     #[error("{path}: {source}")]

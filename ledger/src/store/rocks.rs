@@ -16,6 +16,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What the database engine says when it fails.
+pub use rocksdb::Error as EngineError;
+
 use super::{Batch, Durability, HighWater, Pair, Store, StoreError, Table};
 
 /// Name of the high-water record, in the folder that holds the database's folder.
@@ -59,7 +62,7 @@ impl Rocks {
         self.database.cf_handle(table.name()).ok_or(missing)
     }
 
-    fn engine(&self, source: rocksdb::Error) -> StoreError {
+    fn engine(&self, source: EngineError) -> StoreError {
         StoreError::Engine { path: self.path.clone(), source }
     }
 
@@ -107,7 +110,7 @@ fn table_options(cache: &Cache) -> Options {
     options
 }
 
-fn open_error(path: &Path, source: rocksdb::Error) -> StoreError {
+fn open_error(path: &Path, source: EngineError) -> StoreError {
     // RocksDB has no error kind for it: the lock is an input/output fault with this text.
     let text = source.to_string();
     let locked = text.contains("lock hold by current process") || text.contains("While lock file");

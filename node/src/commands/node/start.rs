@@ -9,8 +9,11 @@ use quorate_genesis::Genesis;
 use quorate_ledger::store::StoreError;
 use quorate_ledger::store::rocks::Rocks;
 use quorate_ledger::{Ledger, OpenError};
+use quorate_primitives::self_test;
 use quorate_replica::Fault;
 use quorate_rpc::{Limits, Server, Settings as RpcSettings};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -38,6 +41,8 @@ const FRESH: Duration = Duration::from_secs(10);
 
 pub(super) fn run(arguments: &StartArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
+    // A machine that computes wrongly must not sign anything.
+    self_test::check(&mut UnwrapErr(SysRng)).or_exit_about(Exit::Internal, "self-test")?;
     let genesis = crate::commands::genesis::read(&config.genesis_file)?;
     let key = super::open_key(&config)?;
     let (name, role) = super::role(&genesis, &key);
