@@ -1,8 +1,8 @@
 //! The server: HTTP and WebSocket on one port, with bounds on everything that comes from outside.
 //!
-//! A connection passes, in this order: the cap on connections ([`permits`]), the deadline for heads
-//! (hyper), the check of Host, Origin and body ([`gate`]), the JSON-RPC library, the deadline and count
-//! of calls ([`guard`]), and the table of methods ([`dispatch`]). The library alone would let a client
+//! A connection passes, in this order: the cap on connections (`permits`), the deadline for heads
+//! (hyper), the check of Host, Origin and body (`gate`), the JSON-RPC library, the deadline and count
+//! of calls (`guard`), and the table of methods (`dispatch`). The library alone would let a client
 //! hold connections and send bodies for ever. Source: docs/architecture.md.
 use http::StatusCode;
 use hyper::body::Incoming;
