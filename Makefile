@@ -38,8 +38,8 @@ docs: setup ## build the reference; warnings are errors
 dependencies: ## check versions, licences and sources of all dependencies
 	@scripts/setup.sh cargo-deny
 	cargo deny --offline --all-features check bans licenses sources
-	@! cargo tree --locked -p quorate-wallet-cli -e normal -i rocksdb 2>/dev/null | grep -q . \
-		|| { echo "the wallet links RocksDB"; exit 1; }
+	@tree=$$(cargo tree --locked -p quorate-wallet-cli -e normal --prefix none) || exit 1; \
+		if grep -qE '^(librocksdb-sys|rocksdb) ' <<<"$$tree"; then echo "the wallet links RocksDB"; exit 1; fi
 
 check: format lint docs dependencies test ## everything that must pass before a commit
 

@@ -25,7 +25,10 @@ debug = false
 EOF
         : >"$build/src/lib.rs"
         cp "$root/Cargo.lock" "$build/Cargo.lock"
-        cargo build --release --manifest-path "$build/Cargo.toml" --target-dir "$build/target" >&2 || return 1
+        cargo build --release --manifest-path "$build/Cargo.toml" --target-dir "$build/target" >&2 || {
+            rm -rf "$build"
+            return 1
+        }
         # Move into place whole: an interrupted copy must not be taken for the library.
         cp "$build"/target/release/build/librocksdb-sys-*/out/librocksdb.a "$folder/librocksdb.a.part" || return 1
         mv "$folder/librocksdb.a.part" "$folder/librocksdb.a" || return 1

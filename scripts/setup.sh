@@ -36,5 +36,5 @@ fi
 
 if [ "${1:-}" = cargo-deny ] && ! command -v cargo-deny >/dev/null; then
     echo "setup: installing cargo-deny (some minutes, once)"
-    cargo install --locked --quiet cargo-deny
+    cargo install --locked --quiet cargo-deny --version '^0.20'
 fi

@@ -1,4 +1,4 @@
-//! A simple load: transfers among the test accounts of a local testnet, counted as they become final.
+//! A simple load: transfers among the test accounts of a local testnet that have money, counted as they become final.
 //!
 //! `cargo run --release -p quorate-wallet-cli --example load -- HOME [COUNT] [PER_SECOND]`
 //!
@@ -20,6 +20,7 @@ use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::{Amount, Hash, Timestamp};
+use quorate_rpc::backend::Proofs;
 use quorate_rpc::client::{Client, Subscription};
 use quorate_rpc::json::HeadEvent;
 
@@ -37,14 +38,19 @@ async fn main() -> Result<()> {
     let network = home.current_network()?.context("the folder has no current network")?;
     let (file, genesis) = home.network(&network)?;
     let chain = Genesis::parse(&genesis)?.hash();
-    let keys = home.key_names()?.iter().map(|name| home.key(name)).collect::<Result<Vec<KeyFile>, _>>()?;
-    ensure!(keys.len() >= 2, "at least two keys are needed");
-    let transfers = sign(chain, &keys, count)?;
-    println!("signed {count} transfers of {} accounts", keys.len());
-
     let clients = file.rpc().iter().map(|url| Client::new(url, Duration::from_secs(15)));
     let clients = clients.collect::<Result<Vec<_>, _>>()?;
     let watcher = clients.first().context("the network has no address")?;
+    let mut keys = Vec::new();
+    for name in home.key_names()? {
+        let key = home.key(&name)?;
+        if !watcher.balances(key.account(), Proofs::Omit).await?.balances.is_empty() {
+            keys.push(key);
+        }
+    }
+    ensure!(keys.len() >= 2, "at least two accounts with money are needed");
+    let transfers = sign(chain, &keys, count)?;
+    println!("signed {count} transfers of {} accounts", keys.len());
     let heads = watcher.subscribe_heads(None).await?;
     let started = Instant::now();
     let share = (rate / u64::try_from(clients.len())?).max(1);
