@@ -235,11 +235,67 @@ async fn submit_and_wait<B: Backend>(of: &mut Arguments, context: &Context<B>) -
     }
     let waited = context.backend.wait(id, valid_until, limit).await;
     let mut answer = context.backend.transaction(id, proofs).await?;
-    if answer.status.height.is_none() {
-        answer.status.state = match waited {
-            Waited::Expired => TransactionState::Expired,
-            Waited::Final | Waited::TimedOut => TransactionState::Pending,
-        };
-    }
+    conclude(&mut answer, waited);
     Ok(answer)
+}
+
+/// Adds to an answer what was learned by waiting. Whoever finds the transaction in a block, or knows
+/// how it stands, knows better: the answer is younger than the wait.
+fn conclude(answer: &mut TransactionAnswer, waited: Waited) {
+    let included = answer.receipt.is_some() || answer.status.height.is_some();
+    let open = matches!(answer.status.state, TransactionState::Pending | TransactionState::Unknown);
+    if included || !open {
+        return;
+    }
+    answer.status.state = match waited {
+        Waited::Expired => TransactionState::Expired,
+        Waited::Final | Waited::TimedOut => TransactionState::Pending,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::TransactionStatus;
+
+    fn concluded(status: TransactionStatus, waited: Waited) -> TransactionState {
+        let mut answer = TransactionAnswer {
+            height: Height::new(9).into(),
+            status,
+            block: None,
+            time: None,
+            receipt: None,
+            transaction: None,
+            proof: None,
+        };
+        conclude(&mut answer, waited);
+        answer.status.state
+    }
+
+    #[test]
+    fn waiting_tells_how_a_transaction_outside_of_blocks_stands() {
+        use TransactionState::{Expired, Pending, Unknown};
+        for (found, waited, told) in [
+            (Unknown, Waited::TimedOut, Pending),
+            (Pending, Waited::TimedOut, Pending),
+            (Expired, Waited::TimedOut, Expired),
+            (Unknown, Waited::Expired, Expired),
+            (Pending, Waited::Expired, Expired),
+        ] {
+            assert_eq!(concluded(TransactionStatus::outside(Hash::ZERO, found), waited), told);
+        }
+    }
+
+    #[test]
+    fn a_block_that_comes_after_the_wait_is_what_counts() {
+        let included = || TransactionStatus {
+            state: TransactionState::Final,
+            height: Some(Height::new(9).into()),
+            index: Some(0),
+            ..TransactionStatus::outside(Hash::ZERO, TransactionState::Unknown)
+        };
+        for waited in [Waited::Final, Waited::TimedOut, Waited::Expired] {
+            assert_eq!(concluded(included(), waited), TransactionState::Final);
+        }
+    }
 }

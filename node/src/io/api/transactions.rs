@@ -62,28 +62,32 @@ impl Api {
         }
     }
 
-    pub(super) async fn status_of(&self, id: Hash) -> Answer<TransactionStatus> {
+    /// How a transaction stands that is not found in a block by a reading that begins after this.
+    fn outside(&self, id: Hash) -> TransactionStatus {
         // Taken before looking, so that a block that comes in between cannot make it seem expired.
-        let (pending, time) = (self.feed.pending(&id), self.driver.head().executed.time());
-        let found = self.read(move |reader| reader.receipt(&id)).await?;
-        Ok(match (found, pending) {
-            (Some((position, receipt, _)), _) => {
-                TransactionStatus::included(position.height, position.index, &receipt)
-            }
-            (None, Some(expires)) if expires < time => {
-                TransactionStatus::outside(id, TransactionState::Expired)
-            }
-            (None, Some(_)) => TransactionStatus::outside(id, TransactionState::Pending),
-            (None, None) => TransactionStatus::outside(id, TransactionState::Unknown),
-        })
+        let time = self.driver.head().executed.time();
+        let state = match self.feed.pending(&id) {
+            Some(expires) if expires < time => TransactionState::Expired,
+            Some(_) => TransactionState::Pending,
+            None => TransactionState::Unknown,
+        };
+        TransactionStatus::outside(id, state)
     }
 
+    pub(super) async fn status_of(&self, id: Hash) -> Answer<TransactionStatus> {
+        let outside = self.outside(id);
+        let found = self.read(move |reader| reader.receipt(&id)).await?;
+        Ok(found.map_or(outside, |(position, receipt, _)| {
+            TransactionStatus::included(position.height, position.index, &receipt)
+        }))
+    }
+
+    /// The whole answer comes from one reading: a block that is committed meanwhile must not make a
+    /// receipt stand beside a status that knows nothing of it.
     pub(super) async fn transaction_with(&self, id: Hash, proofs: Proofs) -> Answer<TransactionAnswer> {
-        let status = self.status_of(id).await?;
-        let height = self.driver.head().executed.height();
         let nothing = TransactionAnswer {
-            height: height.into(),
-            status,
+            height: self.driver.head().executed.height().into(),
+            status: self.outside(id),
             block: None,
             time: None,
             receipt: None,
@@ -98,10 +102,10 @@ impl Api {
                 let signed = reader.transaction(&id)?;
                 let block = reader.block(position.height)?;
                 let proven = prove(reader, position.height)?;
-                Ok(Some((receipt, proof, signed, block, proven)))
+                Ok(Some((position, receipt, proof, signed, block, proven)))
             })
             .await?;
-        let Some((receipt, proof, signed, block, proven)) = found else {
+        let Some((position, receipt, proof, signed, block, proven)) = found else {
             return Ok(nothing);
         };
         let proof = match (proofs, proven) {
@@ -115,12 +119,13 @@ impl Api {
             }
         };
         Ok(TransactionAnswer {
+            height: nothing.height.0.max(position.height).into(),
+            status: TransactionStatus::included(position.height, position.index, &receipt),
             block: block.as_ref().map(|block| block.header.id().into()),
             time: block.as_ref().map(|block| block.header.time.into()),
             receipt: Some((&receipt).into()),
             transaction: signed.as_deref().map(Into::into),
             proof,
-            ..nothing
         })
     }
 
