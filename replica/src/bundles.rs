@@ -85,7 +85,9 @@ impl Bundles {
         let bytes = shelf.bytes.saturating_add(size);
         let total = self.bytes.saturating_add(size);
         let full = shelf.by_arrival.len() >= SOURCE_BUNDLES_MAX || bytes > SOURCE_BYTES_MAX;
-        if full || total > TOTAL_BYTES_MAX || self.held.contains_key(&id) {
+        // What others send must not crowd out what this replica promised its own clients to order.
+        let crowded = total > TOTAL_BYTES_MAX && source != Source::Own;
+        if full || crowded || self.held.contains_key(&id) {
             return false;
         }
         let arrival = self.arrivals;

@@ -132,7 +132,9 @@ impl Replica {
         let (height, time) = (executed.height(), executed.time());
         self.chain.remember(height, bundles.iter().map(|bundle| bundle.id()).collect());
         self.chain.advance(Tip { block: executed.block(), height, view: executed.view(), time, seen });
-        self.fetches.drop_want(&executed.block());
+        if self.fetches.drop_want(&executed.block()) {
+            self.inputs.extend(executed.header().map(|header| Input::Fetched { header: header.clone() }));
+        }
         self.finals = self.finals.split_off(&executed.view().next());
         for bundle in &bundles {
             self.bundles.forget(&bundle.id());

@@ -93,9 +93,16 @@ impl Fetches {
         self.wants.values().map(|want| want.next_at).min()
     }
 
-    /// The block is complete, or nobody needs it any more.
-    pub(crate) fn drop_want(&mut self, block: &Hash) {
-        self.wants.remove(block);
+    /// The block is complete, or nobody needs it any more. True if the engine waits for its header.
+    pub(crate) fn drop_want(&mut self, block: &Hash) -> bool {
+        self.wants.remove(block).is_some_and(|want| want.announce)
+    }
+
+    /// A clock that was set back must not put questions off for as long as it was ahead.
+    fn not_later_than(&mut self, latest: Timestamp) {
+        for want in self.wants.values_mut() {
+            want.next_at = want.next_at.min(latest);
+        }
     }
 }
 
@@ -206,7 +213,10 @@ impl Replica {
                 None => Some(Question::Block(id)),
             };
             let Some(question) = question else {
-                self.fetches.drop_want(&id);
+                let header = self.committed_header(&id);
+                if self.fetches.drop_want(&id) {
+                    self.inputs.extend(header.map(|header| Input::Fetched { header }));
+                }
                 continue;
             };
             let Some(want) = self.fetches.wants.get_mut(&id) else { continue };
@@ -252,7 +262,9 @@ impl Replica {
         let seen = Some(self.now);
         let Some(block) = self.chain.enter(id, header, seen) else {
             // Committed meanwhile, or of a branch that can no longer become final.
-            self.fetches.drop_want(&id);
+            if self.fetches.drop_want(&id) {
+                self.inputs.push_back(Input::Fetched { header: header.clone() });
+            }
             return;
         };
         block.certified |= announce;
@@ -268,6 +280,7 @@ impl Replica {
 
     /// Sets the timer for the next question.
     pub(crate) fn arm_fetch(&mut self) {
+        self.fetches.not_later_than(self.now.saturating_add(self.settings.ask_timeout_ms.max(1)));
         if let Some(due) = self.fetches.due() {
             self.arm_at(Timer::Fetch, due);
         }

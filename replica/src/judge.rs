@@ -17,6 +17,8 @@ use crate::replica::Replica;
 
 /// Most proposals whose payload is kept until the engine asks for their judgement.
 const OFFERS_MAX: usize = 64;
+/// Proposals of one view that are kept: an honest leader makes one.
+const OFFERS_PER_VIEW_MAX: usize = 2;
 /// Proposals are kept for so many views ahead: a little more than the engine looks ahead.
 const OFFER_VIEWS_AHEAD: u64 = 1_024;
 /// Time that gossip is given before a missing bundle is asked for, in ms.
@@ -40,13 +42,18 @@ impl Replica {
         payload: Payload,
         inline: Option<Verified<Bundle>>,
     ) {
+        if from != header.proposer || !self.is_of_this_chain(header) {
+            return;
+        }
         if let Some(bundle) = &inline {
             self.take_bundle(bundle, Source::Validator(from));
         }
         let view = self.engine.view();
         let near =
             header.view >= view.saturating_sub(1) && header.view <= view.saturating_add(OFFER_VIEWS_AHEAD);
-        if !near || from != header.proposer || payload.root() != header.payload_root {
+        let of_view = |(of, _): &&(View, Hash)| *of == header.view;
+        let many = self.offers.keys().filter(of_view).count() >= OFFERS_PER_VIEW_MAX;
+        if !near || many || payload.root() != header.payload_root {
             return;
         }
         self.offers.retain(|(of, _), _| *of >= view.saturating_sub(1));
@@ -115,13 +122,17 @@ impl Replica {
     }
 
     fn settle_verdict(&mut self, id: Hash, verdict: Verdict) {
+        let mut outcome = None;
         if let Some(block) = self.chain.get_mut(&id) {
             block.verdict = Some(verdict);
             if verdict == Verdict::Valid {
                 block.stage = Stage::Ready;
+                outcome = block.executed.as_ref().map(|executed| executed.outcome().digest());
             }
         }
         self.inputs.push_back(Input::Judged { block: id, verdict });
+        // A block that the vote log brought back was executed before the engine knew of it.
+        self.inputs.extend(outcome.map(|outcome| Input::Executed { block: id, outcome }));
     }
 
     /// The verdict on a block; the time at which it can be judged if it comes from the future; `None`

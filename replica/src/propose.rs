@@ -74,7 +74,8 @@ impl Replica {
             Some(block) => block.seen,
             None => self.chain.tip().seen,
         };
-        let Some(seen) = seen else { return 0 };
+        // A clock that was set back must not make the block wait for as long as it was ahead.
+        let Some(seen) = seen.filter(|seen| *seen <= self.now) else { return 0 };
         let passed = self.now.distance_from(seen);
         let something = self.mempool.waiting_bytes() > 0 || self.bundles.any_beside(listed);
         let interval =
@@ -150,7 +151,9 @@ impl Replica {
                 return;
             }
             let passed = self.now.distance_from(self.departed);
-            let wait = self.settings.bundle_interval_ms.saturating_sub(passed);
+            let clock_was_ahead = self.departed > self.now;
+            let wait =
+                if clock_was_ahead { 0 } else { self.settings.bundle_interval_ms.saturating_sub(passed) };
             if wait > 0 && !full {
                 self.arm_at(Timer::Bundle, self.now.saturating_add(wait));
                 return;

@@ -239,6 +239,7 @@ impl Replica {
         }
         self.try_commit();
         self.judge_open();
+        self.try_build();
         self.sync_at(self.now);
     }
 

@@ -1,8 +1,10 @@
 //! Which proposals get a vote, and what is asked for meanwhile.
-use quorate_consensus::Claim;
+use quorate_consensus::{Claim, Message};
+use quorate_ledger::store::Memory;
 use quorate_primitives::block::Payload;
 use quorate_primitives::{Hash, Timestamp};
-use quorate_replica::{Effect, Event, LogRecord, Question, Timer, VerifiedAnswer};
+use quorate_replica::{Effect, Event, LogRecord, Question, Settings, Timer, VerifiedAnswer};
+use std::sync::Arc;
 
 use crate::network::validator_key;
 use crate::solo::{Solo, payload};
@@ -33,6 +35,26 @@ fn an_empty_block_gets_a_vote() {
     let header = solo.header(leader, &Payload::default());
     solo.propose(&header, Payload::default(), None);
     assert!(votes_for(&solo, header.id()));
+}
+
+#[test]
+fn a_block_that_the_log_brought_back_is_finalized_once_it_is_certified() {
+    let (mut before, leader) = Solo::follower();
+    let header = before.header(leader, &Payload::default());
+    before.propose(&header, Payload::default(), None);
+    let me = (leader + 1) % 4;
+    let mut after = Solo::on(Arc::new(Memory::new()), me, Settings::default());
+    after.restore(before.log);
+    after.step(Event::Start);
+    after.elapse(Timer::Execute, 1);
+    let claim = Claim::Notarize { view: header.view, block: header.id() };
+    for validator in (0..4).filter(|validator| *validator != me) {
+        let key = validator_key(validator);
+        let vote = claim.sign(&after.replica.context(), u8::try_from(validator).unwrap(), &key);
+        after.step(Event::Message { from: key.public_key(), message: Box::new(Message::Vote(vote)) });
+    }
+    let finalizes = |claim: &Claim| matches!(claim, Claim::Finalize { block, .. } if *block == header.id());
+    assert!(after.signed.iter().any(finalizes));
 }
 
 #[test]

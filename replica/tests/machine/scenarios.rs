@@ -29,6 +29,16 @@ fn one_validator_alone_comes_back_after_a_power_failure() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_stop_the_chain() {
+    let mut world = World::new(1, 4);
+    world.nodes[0].skew_ms = 600_000;
+    world.run_until("blocks are made with the wrong clock", 10_000, |world| world.lowest() > 2);
+    world.nodes[0].skew_ms = 0;
+    let height = world.lowest();
+    world.run_until("blocks are made with the right clock", 10_000, |world| world.lowest() > height + 4);
+}
+
+#[test]
 fn four_validators_make_progress() {
     let mut world = World::new(4, 3);
     let sent = submit_to_all(&mut world);

@@ -60,6 +60,11 @@ impl Solo {
         (Self::new((leader + 1) % 4, Settings::default()), leader)
     }
 
+    /// Gives back what an earlier life logged.
+    pub(crate) fn restore(&mut self, log: Vec<LogRecord>) {
+        log.into_iter().for_each(|record| self.replica.restore(record, &mut self.rng));
+    }
+
     pub(crate) fn step(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {

@@ -181,7 +181,10 @@ impl Work {
                 continue;
             }
             match self.ready.pop_front() {
-                Some(Item::Event(event)) => self.step(*event)?,
+                Some(Item::Event(event)) => {
+                    self.step(*event)?;
+                    self.housekeep_between()?;
+                }
                 Some(Item::Submitted(transaction, reply)) => {
                     let ticket = self.next_ticket;
                     self.next_ticket = ticket.wrapping_add(1);
@@ -329,7 +332,12 @@ impl Work {
         }
     }
 
-    /// What is done when nothing is ready and everything is carried out.
+    /// Housekeeping must not wait for a quiet moment that a loaded node may not have.
+    fn housekeep_between(&mut self) -> Result<(), Failure> {
+        if self.effects.is_empty() && self.records.is_empty() { self.housekeep() } else { Ok(()) }
+    }
+
+    /// What is done when everything is carried out.
     fn housekeep(&mut self) -> Result<(), Failure> {
         self.publish_status(STATUS_INTERVAL);
         if self.has_committed && self.ledger_synced.elapsed() >= LEDGER_SYNC_INTERVAL {

@@ -12,11 +12,13 @@ use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::ReadyUpgrade;
 use libp2p::futures::AsyncWriteExt;
-use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound};
+use libp2p::swarm::handler::{
+    ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+};
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-    NetworkBehaviour, NotifyHandler, Stream, StreamProtocol, SubstreamProtocol, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    NetworkBehaviour, NotifyHandler, Stream, StreamProtocol, StreamUpgradeError, SubstreamProtocol, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
@@ -324,12 +326,17 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
                 self.outbound = Outbound::Idle(protocol);
             }
-            ConnectionEvent::DialUpgradeError(_) => {
+            ConnectionEvent::DialUpgradeError(DialUpgradeError {
+                error: StreamUpgradeError::NegotiationFailed,
+                ..
+            }) => {
                 // Only a node of another chain refuses the protocol.
                 self.outbound = Outbound::Unsupported;
                 self.queue.clear();
                 self.queue_bytes = 0;
             }
+            // The peer was too slow, this time: what waits is sent over the next stream.
+            ConnectionEvent::DialUpgradeError(_) => self.outbound = Outbound::None,
             _ => {}
         }
         if let Some(waker) = self.waker.take() {
