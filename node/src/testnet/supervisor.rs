@@ -19,7 +19,8 @@ use super::report::Report;
 use super::{node_name, process, table};
 use crate::commands::{Exit, Failure, OrExit, print};
 
-/// How long the nodes may take until they finalize a block. Reading a large ledger takes a while.
+/// How long the nodes may take until they finalize a block, besides the time between two blocks.
+/// Reading a large ledger takes a while.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the nodes are asked while they start.
 const READY_INTERVAL: Duration = Duration::from_millis(100);
@@ -127,6 +128,9 @@ struct Supervisor {
     folder: Folder,
     report: Report,
     children: Vec<Option<Child>>,
+    /// Height from which the chain has to advance, once it is known.
+    began_at: Option<u64>,
+    patience: Duration,
     pulse: Pulse,
     _lock: FolderLock,
 }
@@ -144,6 +148,8 @@ impl Supervisor {
             }
             KeptState::Continue => Report::read(&folder.report()).or_exit(Exit::Configuration)?,
         };
+        // A new chain begins at 0; where another one stands, its nodes say.
+        let began_at = (!folder.genesis().exists()).then_some(0);
         let (plan, genesis) = plan(options, old.as_ref())?;
         let kept = old.filter(|_| options.port_base.is_none());
         let ports: Vec<NodePorts> = match kept {
@@ -162,7 +168,8 @@ impl Supervisor {
         report.supervisor = Some(std::process::id());
         let children = ports.iter().map(|_| None).collect();
         let pulse = Pulse::follow(report.nodes.iter().map(|node| node.rpc.clone()).collect());
-        Ok(Self { folder: folder.clone(), report, children, pulse, _lock: lock })
+        let patience = READY_PATIENCE + plan.block_time.unwrap_or_default();
+        Ok(Self { folder: folder.clone(), report, children, began_at, patience, pulse, _lock: lock })
     }
 
     /// Starts every node and waits until all answer and the chain has advanced.
@@ -171,8 +178,7 @@ impl Supervisor {
             self.start_node(index)?;
         }
         self.save()?;
-        let deadline = Instant::now() + READY_PATIENCE;
-        let mut first_heights = None;
+        let deadline = Instant::now() + self.patience;
         loop {
             for index in 0..self.children.len() {
                 if let Some(how) = self.reap(index) {
@@ -180,16 +186,12 @@ impl Supervisor {
                 }
             }
             let probes = probe_all(&self.report).await;
-            if probes.iter().all(|probe| probe.as_ref().is_some_and(|probe| probe.health == Health::Ready)) {
-                let heights: Vec<u64> = probes.iter().flatten().map(|probe| probe.height).collect();
-                let highest = heights.iter().copied().max().unwrap_or(0);
-                let first = *first_heights.get_or_insert(highest);
-                if heights.iter().all(|height| *height > 0) && (highest > first || first > 0) {
-                    self.report.ready = true;
-                    look_at_balances(&mut self.report).await;
-                    self.save()?;
-                    return Ok(probes);
-                }
+            self.began_at = self.began_at.or_else(|| highest(&probes));
+            if self.began_at.is_some_and(|height| have_advanced(&probes, height)) {
+                self.report.ready = true;
+                look_at_balances(&mut self.report).await;
+                self.save()?;
+                return Ok(probes);
             }
             if Instant::now() > deadline {
                 return Err(self.explain_silence(&probes));
@@ -243,7 +245,7 @@ impl Supervisor {
                 None => format!("{} does not answer, see {}", node.name, node.log.display()),
             })
             .collect();
-        let seconds = READY_PATIENCE.as_secs();
+        let seconds = self.patience.as_secs();
         Failure::new(Exit::Internal, format_args!("no block within {seconds} s: {}", said.join(", ")))
     }
 
@@ -323,6 +325,17 @@ impl Supervisor {
     }
 }
 
+/// The highest block that any node knows.
+fn highest(probes: &[Option<Probe>]) -> Option<u64> {
+    probes.iter().flatten().map(|probe| probe.height).max()
+}
+
+/// Whether every node is ready and has finalized a block above this height.
+fn have_advanced(probes: &[Option<Probe>], height: u64) -> bool {
+    let has_advanced = |probe: &Probe| probe.health == Health::Ready && probe.height > height;
+    probes.iter().all(|probe| probe.as_ref().is_some_and(has_advanced))
+}
+
 fn say(message: &str) {
     // Nothing can be done if standard error is closed.
     let _ = writeln!(std::io::stderr(), "{message}");
@@ -400,5 +413,31 @@ pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Res
             return Ok(());
         }
         sleep(READY_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(height: u64, health: Health) -> Option<Probe> {
+        Some(Probe { height, view: height, leader: None, validator: None, peers: 3, health })
+    }
+
+    #[test]
+    fn a_chain_that_stands_where_it_was_has_not_advanced() {
+        let standing = [at(7, Health::Ready), at(7, Health::Ready)];
+        let began_at = highest(&standing).unwrap();
+        assert_eq!(began_at, 7);
+        assert!(!have_advanced(&standing, began_at));
+        assert!(have_advanced(&[at(8, Health::Ready), at(9, Health::Ready)], began_at));
+    }
+
+    #[test]
+    fn a_chain_has_not_advanced_while_a_node_is_behind_or_silent() {
+        assert!(!have_advanced(&[at(8, Health::Ready), at(7, Health::Ready)], 7));
+        assert!(!have_advanced(&[at(8, Health::Ready), at(8, Health::Syncing)], 7));
+        assert!(!have_advanced(&[at(8, Health::Ready), None], 7));
+        assert_eq!(highest(&[None, None]), None);
     }
 }
