@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 
+use crate::config::settings::SETTINGS;
+
 pub use rustix::process::Signal;
 
 /// Size in bytes at which a log is set aside as `node.log.1`, replacing the one before.
@@ -23,7 +25,12 @@ const TAIL_BYTES_MAX: u64 = 64 * 1024;
 pub fn start(config: &Path, log: &Path) -> io::Result<Child> {
     set_aside(log)?;
     let log = File::options().create(true).append(true).open(log)?;
-    Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    for setting in SETTINGS {
+        // One variable would override the files of all nodes, and give them all the same port or key.
+        command.env_remove(setting.variable());
+    }
+    command
         .args(["node", "start", "--stop-with-stdin", "--config"])
         .arg(config)
         .stdin(Stdio::piped())
