@@ -32,6 +32,8 @@ const TICKS_SHOWN: (u64, u64) = (5, 150);
 const TICKS_LOGS: u64 = 150;
 /// How long the nodes may take to stop by themselves; they need less than a second.
 const STOP_PATIENCE: Duration = Duration::from_millis(3_500);
+/// How long a background supervisor may take to stop its nodes and itself.
+const BACKGROUND_STOP_PATIENCE: Duration = Duration::from_secs(6);
 /// Lines of a node's log that are shown when it ends unasked.
 const LAST_LINES: usize = 5;
 
@@ -378,7 +380,8 @@ fn plan(options: &Options, old: Option<&Report>) -> Result<(Plan, Genesis), Fail
 /// Starts the same testnet in the background and returns when it is ready.
 ///
 /// # Errors
-/// [`Failure`] with the last message of the background supervisor if it ended.
+/// [`Failure`] with the last message of the background supervisor if it ended, or when a signal came
+/// before the testnet was ready: then nothing is left running.
 pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Result<(), Failure> {
     let folder = &options.folder;
     if folder.is_locked() {
@@ -389,6 +392,7 @@ pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Res
     }
     folder.check_own().or_exit(Exit::Configuration)?;
     files::create_folder(folder.path()).or_exit(Exit::Configuration)?;
+    let mut signals = Signals::new()?;
     let program = std::env::current_exe().or_exit(Exit::Internal)?;
     let path = folder.supervisor_log();
     let log = std::fs::File::create(&path).or_exit_about(Exit::Internal, path.display())?;
@@ -396,21 +400,37 @@ pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Res
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
     let mut child = command.spawn().or_exit(Exit::Internal)?;
+    let outcome = tokio::select! {
+        ready = wait_ready(&mut child, folder) => ready,
+        () = signals.wait() => Err(Failure::new(Exit::Internal, "stopped before the first block")),
+    };
+    let report = match outcome {
+        Ok(report) => report,
+        Err(failure) => {
+            process::stop(vec![&mut child], BACKGROUND_STOP_PATIENCE).await;
+            return Err(failure);
+        }
+    };
+    match options.output {
+        Output::Json => print(&report.to_json()),
+        Output::Table => print(&table::table(&report, &probe_all(&report).await)),
+    }
+    Ok(())
+}
+
+/// Waits until the background supervisor says that its testnet is ready.
+async fn wait_ready(child: &mut Child, folder: &Folder) -> Result<Report, Failure> {
     let pid = child.id();
     loop {
         if let Some(status) = child.try_wait().or_exit(Exit::Internal)? {
-            let said = process::last_lines(&path, 1).concat();
+            let said = process::last_lines(&folder.supervisor_log(), 1).concat();
             let message = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
             let exit = if status.code() == Some(9) { Exit::Configuration } else { Exit::Internal };
             return Err(Failure::new(exit, message));
         }
         let report = Report::read(&folder.report()).or_exit(Exit::Configuration)?;
         if let Some(report) = report.filter(|report| report.supervisor == pid && report.ready) {
-            match options.output {
-                Output::Json => print(&report.to_json()),
-                Output::Table => print(&table::table(&report, &probe_all(&report).await)),
-            }
-            return Ok(());
+            return Ok(report);
         }
         sleep(READY_INTERVAL).await;
     }
