@@ -9,7 +9,7 @@ use super::folder::Folder;
 use super::probe::{look_at_balances, probe_all};
 use super::process::{self, Signal};
 use super::report::{NodeReport, Report};
-use super::table;
+use super::table::{self, Supervised};
 use crate::commands::{Exit, Failure, OrExit, print};
 
 /// How long an effect is waited for.
@@ -238,7 +238,7 @@ pub async fn status(folder: &Folder, json: bool) -> Result<(), Failure> {
     }
     let probes = probe_all(&report).await;
     look_at_balances(&mut report).await;
-    print(&if json { report.to_json() } else { table::table(&report, &probes) });
+    print(&if json { report.to_json() } else { table::table(&report, &probes, Supervised::Elsewhere) });
     if probes.iter().all(Option::is_none) {
         return Err(Failure::new(Exit::Unreachable, "no node answers"));
     }

@@ -16,6 +16,7 @@ use super::ports::{self, NodePorts, PortBase};
 use super::probe::{Health, Probe, look_at_balances, probe_all};
 use super::pulse::Pulse;
 use super::report::Report;
+use super::table::Supervised;
 use super::{node_name, process, table};
 use crate::commands::{Exit, Failure, OrExit, print};
 
@@ -254,7 +255,7 @@ impl Supervisor {
     fn show(&self, output: Output, probes: &[Option<Probe>]) {
         match output {
             Output::Json => print(&self.report.to_json()),
-            Output::Table => print(&table::table(&self.report, probes)),
+            Output::Table => print(&table::table(&self.report, probes, Supervised::Here)),
         }
     }
 
@@ -413,7 +414,10 @@ pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Res
     };
     match options.output {
         Output::Json => print(&report.to_json()),
-        Output::Table => print(&table::table(&report, &probe_all(&report).await)),
+        Output::Table => {
+            let probes = probe_all(&report).await;
+            print(&table::table(&report, &probes, Supervised::Elsewhere));
+        }
     }
     Ok(())
 }

@@ -1,25 +1,50 @@
 //! How a testnet is shown to people.
 use std::fmt::Write;
+use std::path::Path;
 
+use super::folder::Folder;
 use super::probe::{Health, Probe};
 use super::report::{NodeReport, Report};
 
+/// Where the supervisor runs, as seen by whoever reads the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// On the reader's terminal, where Ctrl-C reaches it.
+    Here,
+    /// In the background or on another terminal.
+    Elsewhere,
+}
+
 /// The table of nodes and accounts, and what to try next.
 #[must_use]
-pub fn table(report: &Report, probes: &[Option<Probe>]) -> String {
+pub fn table(report: &Report, probes: &[Option<Probe>], supervised: Supervised) -> String {
     let short = report.genesis_hash.get(..16).unwrap_or(&report.genesis_hash);
     let mut text = format!("network   {}  genesis {short}…\n", report.network);
     text.push_str(&nodes(report, probes));
     text.push('\n');
     text.push_str(&accounts(report));
     let folder = report.folder.display();
-    let down = if report.supervisor.is_some() { "Ctrl-C or quorate testnet down" } else { "it does not run" };
+    let option = folder_option(&report.folder, Folder::usual().ok().as_ref());
+    let down = format!("quorate testnet down{option}");
+    let stop = match (report.supervisor, supervised) {
+        (None, _) => "it does not run".to_owned(),
+        (Some(_), Supervised::Here) => format!("Ctrl-C or {down}"),
+        (Some(_), Supervised::Elsewhere) => down,
+    };
     let _ = write!(
         text,
         "\ntry:   quorate-wallet --home {folder} send bob 5USD --from alice\n\
-         stop:  {down}     chaos: quorate testnet kill n2 --dir {folder}\n"
+         stop:  {stop}     chaos: quorate testnet kill n2{option}\n"
     );
     text
+}
+
+/// What a command needs to find the testnet in this folder.
+fn folder_option(folder: &Path, usual: Option<&Folder>) -> String {
+    if usual.is_some_and(|usual| usual.path() == folder) {
+        return String::new();
+    }
+    format!(" --dir {}", folder.display())
 }
 
 /// The nodes alone.
@@ -114,6 +139,14 @@ pub fn grouped(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_name_the_folder_unless_it_is_the_usual_one() {
+        let usual = Folder::new(Path::new("/home/ann/quorate/testnet")).unwrap();
+        assert_eq!(folder_option(usual.path(), Some(&usual)), "");
+        assert_eq!(folder_option(Path::new("/tmp/net"), Some(&usual)), " --dir /tmp/net");
+        assert_eq!(folder_option(Path::new("/tmp/net"), None), " --dir /tmp/net");
+    }
 
     #[test]
     fn columns_line_up_and_no_line_ends_in_spaces() {
