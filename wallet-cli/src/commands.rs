@@ -34,16 +34,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let format = arguments.settings.output;
     let (mut out, mut messages) = (io::stdout().lock(), io::stderr());
-    let written = match execute(&arguments.settings, arguments.command) {
-        Ok(report) => report.write(format, &mut out).map(|()| 0),
+    match execute(&arguments.settings, arguments.command) {
+        Ok(report) => match report.write(format, &mut out) {
+            Ok(()) => 0,
+            // Whoever closed the pipe has read what it wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(_) => Exit::Internal.code(),
+        },
         Err(failure) => {
-            output::write_failure(&failure, format, &mut out, &mut messages).map(|()| failure.exit.code())
+            // The code tells a script what happened even if nobody can read the reason.
+            let _ = output::write_failure(&failure, format, &mut out, &mut messages);
+            failure.exit.code()
         }
-    };
-    // Whoever closed the pipe has read what it wanted.
-    written.unwrap_or_else(
-        |error| if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { Exit::Internal.code() },
-    )
+    }
 }
 
 fn refuse(error: &clap::Error) -> u8 {

@@ -60,23 +60,22 @@ fn versioned(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
     Value::Object([schema].into_iter().chain(fields).collect())
 }
 
-/// Writes a failure: one line to standard error and, for scripts, an object to standard output.
+/// Writes a failure: one line to standard error and, for scripts, an object to standard output. The
+/// object is written even if nobody reads the line.
 ///
 /// # Errors
-/// Whatever the writers give.
+/// Whatever `out` gives.
 pub fn write_failure(
     failure: &Failure,
     format: Format,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> io::Result<()> {
-    writeln!(messages, "error: {failure}")?;
-    if failure.exit == Exit::Distrust {
-        writeln!(
-            messages,
-            "note: nothing that this node says was used; compare with another node (--rpc URL)"
-        )?;
-    }
+    let note = match failure.exit {
+        Exit::Distrust => "note: nothing that this node says was used; compare with another node (--rpc URL)\n",
+        _ => "",
+    };
+    let _ = write!(messages, "error: {failure}\n{note}");
     if format != Format::Text {
         let Failure { exit, message, details } = failure;
         let error =

@@ -5,6 +5,7 @@ mod forging;
 mod inputs;
 mod lies;
 mod node;
+mod pipes;
 mod proxy;
 mod reading;
 mod sending;
