@@ -70,7 +70,8 @@ pub enum Distrust {
     },
     /// The node gives an older ledger than was verified before.
     #[error(
-        "the node went back to height {found}, but height {remembered} of this network was verified before"
+        "the node went back to height {found}, but height {remembered} of this network was verified \
+         before: it withholds newer blocks or is merely behind; ask another node (--rpc URL), or it later"
     )]
     WentBack {
         /// Verified before.

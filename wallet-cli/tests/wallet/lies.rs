@@ -481,6 +481,7 @@ fn does_not_believe_a_node_that_went_back() {
     assert_eq!(run.out, "");
     let error = run.failed(7);
     assert!(error.contains("went back to height 1, but height 2"), "{error}");
+    assert!(error.contains(stage.wallet.url()) && error.contains("is merely behind"), "{error}");
 }
 
 #[test]
