@@ -175,13 +175,11 @@ impl<'a> Outgoing<'a> {
     }
 
     fn confirm(&self) -> Result<(), Failure> {
-        if self.sending.yes {
+        // What a test key can send is worth nothing.
+        if self.sending.yes || self.key.is_test_key() {
             return Ok(());
         }
         if !secrets::is_attended() {
-            if self.key.is_test_key() {
-                return Ok(());
-            }
             let why = "not confirmed, and there is no terminal to ask at: give --yes";
             return Err(Failure::new(Exit::Refused, why));
         }
