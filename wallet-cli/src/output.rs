@@ -72,7 +72,9 @@ pub fn write_failure(
     messages: &mut impl Write,
 ) -> io::Result<()> {
     let note = match failure.exit {
-        Exit::Distrust => "note: nothing that this node says was used; compare with another node (--rpc URL)\n",
+        Exit::Distrust => {
+            "note: nothing that this node says was used; compare with another node (--rpc URL)\n"
+        }
         _ => "",
     };
     let _ = write!(messages, "error: {failure}\n{note}");

@@ -136,7 +136,9 @@ impl<'a> Outgoing<'a> {
                 "--id: {id} was used for another transaction: {what}; {how}"
             )));
         }
-        self.announce(session, before, "sent before; the same bytes are sent again");
+        let recorded = entry.outcome.as_ref().map(|outcome| format!(" and recorded as {outcome}"));
+        let why = format!("sent before{}; the same bytes are sent again", recorded.unwrap_or_default());
+        self.announce(session, before, &why);
         Ok(entry.signed.clone())
     }
 

@@ -1,4 +1,5 @@
 //! `asset`: create, change and show assets.
+use quorate_primitives::address::AccountId;
 use quorate_primitives::light::Finalized;
 use quorate_primitives::receipt::Failure as Refusal;
 use quorate_primitives::state::{Account, Asset, AssetId, Parameters, StateKey, Status, Symbol};
@@ -29,7 +30,7 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
             create(&mut session, &symbol, &sending, operation).await
         }
         AssetCommand::Mint { amount, to, sending } => {
-            let to = session.account(Some(&to))?.account;
+            let to = whole_account(&session, "--to", &to)?;
             change(&mut session, &amount, &sending, |asset, units| Operation::Mint {
                 asset,
                 to,
@@ -38,9 +39,10 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
             .await
         }
         AssetCommand::Burn { amount, of, sending } => {
-            let named = of.map(|typed| session.account(Some(&typed))).transpose()?;
-            let sender = session.key(sending.from.as_ref())?.account();
-            let from = named.map_or(sender, |named| named.account);
+            let from = match of {
+                Some(typed) => whole_account(&session, "--of", &typed)?,
+                None => session.key(sending.from.as_ref())?.account(),
+            };
             change(&mut session, &amount, &sending, |asset, units| Operation::Burn {
                 asset,
                 from,
@@ -50,6 +52,20 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
         }
         AssetCommand::Show { symbol } => show(&mut session, &symbol).await,
         AssetCommand::List => list(&mut session).await,
+    }
+}
+
+/// The account of an address that means all of it: minting and burning carry no deposit tag, and one
+/// that was dropped silently would book the amount to nobody within the account.
+fn whole_account(session: &Session<'_>, flag: &str, typed: &str) -> Result<AccountId, Failure> {
+    let named = session.account(Some(typed))?;
+    match named.tag {
+        None => Ok(named.account),
+        Some(_) => {
+            let plain = session.network.address(named.account);
+            let why = "the address carries a deposit tag, which only a transfer can";
+            Err(Failure::usage(format_args!("{flag}: {why}; the account's own address is {plain}")))
+        }
     }
 }
 

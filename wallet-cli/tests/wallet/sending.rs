@@ -1,5 +1,6 @@
 //! A payment happens exactly once, and its outcome is proven.
 use quorate_keystore::{Cost, KeyFile, KeyName, Passphrase, Protection};
+use quorate_primitives::address::Address;
 use quorate_rpc::ErrorKind;
 use serde_json::json;
 
@@ -68,7 +69,9 @@ fn sends_the_same_bytes_again_under_the_same_id() {
     let (node, wallet) = stage();
     let pay = with(&["--id", "invoice-42"]);
     let first = wallet.run(&pay).ok();
-    let again = wallet.run(&pay).ok();
+    let run = wallet.run(&pay);
+    assert!(run.messages.contains("sent before and recorded as committed"), "{run:?}");
+    let again = run.ok();
     assert_eq!(first.lines().next(), again.lines().next(), "the same transaction");
     let given = node.given();
     assert!(given.len() == 2 && given[0] == given[1]);
@@ -211,4 +214,16 @@ fn opens_accounts_and_manages_assets() {
     assert!(wallet.run(&["balance", "dora"]).ok().contains("  1.034 GOLD\n"));
     assert!(wallet.run(&["asset", "show", "GOLD"]).ok().contains("cap           10.500\n"));
     assert!(node.world().head().header.time <= now());
+}
+
+#[test]
+fn mints_and_burns_nothing_for_an_address_with_a_deposit_tag() {
+    let (node, wallet) = stage();
+    let bob = Address { account: node.world().id("bob"), tag: Some([7; 8]) };
+    let tagged = bob.to_text(&node.world().genesis.prefix);
+    for (what, flag) in [("mint", "--to"), ("burn", "--of")] {
+        let error = wallet.run(&["asset", what, "1USD", flag, &tagged, "--from", "alice"]).failed(2);
+        assert!(error.contains(&format!("{flag}: the address carries a deposit tag")), "{error}");
+    }
+    assert!(node.given().is_empty());
 }
