@@ -9,7 +9,7 @@ pub mod testnet;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -116,8 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => dispatch(arguments.command),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            print(&error.to_string());
-            Ok(())
+            print(&error.to_string())
         }
         Err(error) => Err(Failure::new(Exit::Usage, usage_message(&error))),
     };
@@ -136,23 +135,28 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Node(command) => node::run(command),
         Command::Genesis(command) => genesis::run(command),
         Command::Testnet(arguments) => testnet::run(arguments),
-        Command::Config(command) => {
-            config::run(&command);
-            Ok(())
-        }
+        Command::Config(command) => config::run(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "quorate", &mut script);
-            print(&String::from_utf8_lossy(&script));
-            Ok(())
+            print(&String::from_utf8_lossy(&script))
         }
     }
 }
 
-/// Writes data to standard output. A reader that went away is no fault of ours.
-pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Writes data to standard output. A reader that went away is no fault of ours; any other fault is a
+/// failure, since a script would take what is cut off for the whole.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    write_out(text, &mut std::io::stdout().lock())
+}
+
+fn write_out(text: &str, out: &mut impl Write) -> Result<(), Failure> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).or_exit_about(Exit::Internal, "standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The parser's complaint and its tip in one line, without the usage that follows them.

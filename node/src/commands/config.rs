@@ -1,6 +1,7 @@
 //! `quorate config`: what can be written into a configuration file.
 use clap::Subcommand;
 
+use super::Failure;
 use crate::config::reference;
 
 /// Explain the configuration file.
@@ -10,7 +11,7 @@ pub enum ConfigCommand {
     Reference,
 }
 
-pub(super) fn run(command: &ConfigCommand) {
+pub(super) fn run(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Reference => super::print(&reference()),
     }

@@ -65,13 +65,9 @@ pub(super) fn run(command: GenesisCommand) -> Result<(), Failure> {
         GenesisCommand::New(arguments) => new(&arguments),
         GenesisCommand::Check { file } => {
             let genesis = read(&file)?;
-            print(&summary(&genesis));
-            Ok(())
+            print(&summary(&genesis))
         }
-        GenesisCommand::Hash { file } => {
-            print(&format!("{}\n", read(&file)?.hash()));
-            Ok(())
-        }
+        GenesisCommand::Hash { file } => print(&format!("{}\n", read(&file)?.hash())),
     }
 }
 
@@ -99,10 +95,9 @@ fn new(arguments: &NewArguments) -> Result<(), Failure> {
         None => print(&text),
         Some(path) => {
             files::create(path, text.as_bytes()).or_exit(Exit::Configuration)?;
-            print(&summary(&genesis));
+            print(&summary(&genesis))
         }
     }
-    Ok(())
 }
 
 fn summary(genesis: &Genesis) -> String {

@@ -133,8 +133,7 @@ fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
         config.network.peers.len(),
         config.rpc_listen,
         config.metrics_listen,
-    ));
-    Ok(())
+    ))
 }
 
 async fn status(arguments: &StatusArguments) -> Result<(), Failure> {
@@ -146,8 +145,7 @@ async fn status(arguments: &StatusArguments) -> Result<(), Failure> {
     let status = client.node_status().await.or_exit(Exit::Unreachable)?;
     if arguments.json {
         let text = serde_json::to_string_pretty(&status).or_exit(Exit::Internal)?;
-        print(&format!("{text}\n"));
-        return Ok(());
+        return print(&format!("{text}\n"));
     }
     let state = match (&status.not_progressing, status.syncing, status.ready) {
         (Some(reason), _, _) => format!("does not advance: {reason}"),
@@ -164,6 +162,5 @@ async fn status(arguments: &StatusArguments) -> Result<(), Failure> {
         status.view.0,
         status.peers,
         status.pending_transactions.0,
-    ));
-    Ok(())
+    ))
 }

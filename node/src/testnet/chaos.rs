@@ -82,7 +82,7 @@ impl Running {
         let needed = quorum(all);
         let goes_on = left >= needed;
         let expected = if goes_on { "the chain goes on" } else { "the chain waits" };
-        print(&format!("{what}; {left} of {all} left, a quorum is {needed}: {expected}\n"));
+        print(&format!("{what}; {left} of {all} left, a quorum is {needed}: {expected}\n"))?;
         let before = self.height().await;
         let start = Instant::now();
         let patience = if goes_on { PATIENCE } else { STANDSTILL };
@@ -100,14 +100,13 @@ impl Running {
             (true, false) => {
                 let message =
                     format!("the chain stands at height {now} since {seen} ms although a quorum is left");
-                return Err(Failure::new(Exit::Internal, message));
+                Err(Failure::new(Exit::Internal, message))
             }
             (false, true) => {
                 let message = format!("height {before} to {now} although no quorum is left");
-                return Err(Failure::new(Exit::Internal, message));
+                Err(Failure::new(Exit::Internal, message))
             }
         }
-        Ok(())
     }
 }
 
@@ -182,7 +181,7 @@ pub async fn restart(folder: &Folder, name: &str) -> Result<(), Failure> {
 /// Waits until a node is where the others are.
 async fn catch_up(running: &Running, name: &str, what: &str) -> Result<(), Failure> {
     let others = running.height().await;
-    print(&format!("{name} {what}: it catches up with height {others} and votes again\n"));
+    print(&format!("{name} {what}: it catches up with height {others} and votes again\n"))?;
     let position = running.report.nodes.iter().position(|node| node.name == name).unwrap_or(0);
     let start = Instant::now();
     let log = running.folder.node_log(name);
@@ -194,8 +193,7 @@ async fn catch_up(running: &Running, name: &str, what: &str) -> Result<(), Failu
             let ready = probe.health == super::probe::Health::Ready;
             if probe.height >= others && (ready || running.working() < quorum(running.report.nodes.len())) {
                 let ms = start.elapsed().as_millis();
-                print(&format!("seen: {name} at height {} after {ms} ms\n", probe.height));
-                return Ok(());
+                return print(&format!("seen: {name} at height {} after {ms} ms\n", probe.height));
             }
             // Whoever advances is given more time, however much there is to catch up with.
             if probe.height > reached {
@@ -221,8 +219,7 @@ pub async fn down(folder: &Folder) -> Result<(), Failure> {
     let supervisor = running.report.supervisor.unwrap_or(0);
     send(supervisor, Signal::TERM, "the supervisor")?;
     wait_until(|| !folder.is_locked(), || "the testnet did not stop".to_owned()).await?;
-    print("stopped; the same command that started it goes on with the same chain\n");
-    Ok(())
+    print("stopped; the same command that started it goes on with the same chain\n")
 }
 
 /// Prints how the nodes are, as each says itself.
@@ -238,7 +235,7 @@ pub async fn status(folder: &Folder, json: bool) -> Result<(), Failure> {
     }
     let probes = probe_all(&report).await;
     look_at_balances(&mut report).await;
-    print(&if json { report.to_json() } else { table::table(&report, &probes, Supervised::Elsewhere) });
+    print(&if json { report.to_json() } else { table::table(&report, &probes, Supervised::Elsewhere) })?;
     if probes.iter().all(Option::is_none) {
         return Err(Failure::new(Exit::Unreachable, "no node answers"));
     }
@@ -255,7 +252,7 @@ pub async fn logs(folder: &Folder, name: &str, lines: usize, follow: bool) -> Re
         return Err(Failure::new(Exit::NotFound, format_args!("node {name:?} has no log {}", log.display())));
     }
     for line in process::last_lines(&log, lines) {
-        print(&format!("{line}\n"));
+        print(&format!("{line}\n"))?;
     }
     if !follow {
         return Ok(());
@@ -281,7 +278,7 @@ async fn follow_log(log: &Path) -> Result<(), Failure> {
             continue;
         }
         position += u64::try_from(read).unwrap_or(0);
-        print(&String::from_utf8_lossy(buffer.get(..read).unwrap_or_default()));
+        print(&String::from_utf8_lossy(buffer.get(..read).unwrap_or_default()))?;
     }
 }
 

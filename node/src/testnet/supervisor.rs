@@ -89,10 +89,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let mut supervisor = Supervisor::prepare(&options)?;
     let outcome = tokio::select! {
         started = supervisor.start() => match started {
-            Ok(probes) => {
-                supervisor.show(options.output, &probes);
-                supervisor.watch(&mut signals, options.output).await
-            }
+            Ok(probes) => match supervisor.show(options.output, &probes) {
+                Ok(()) => supervisor.watch(&mut signals, options.output).await,
+                Err(failure) => Err(failure),
+            },
             Err(failure) => Err(failure),
         },
         () = signals.wait() => Err(Failure::new(Exit::Internal, "stopped before the first block")),
@@ -252,7 +252,7 @@ impl Supervisor {
         Failure::new(Exit::Internal, format_args!("no block within {seconds} s: {}", said.join(", ")))
     }
 
-    fn show(&self, output: Output, probes: &[Option<Probe>]) {
+    fn show(&self, output: Output, probes: &[Option<Probe>]) -> Result<(), Failure> {
         match output {
             Output::Json => print(&self.report.to_json()),
             Output::Table => print(&table::table(&self.report, probes, Supervised::Here)),
@@ -280,11 +280,12 @@ impl Supervisor {
             if output == Output::Table && count.is_multiple_of(every) {
                 let running = self.children.iter().flatten().count();
                 let line = self.pulse.line(running, self.children.len());
-                print(&if in_place { format!("\r\x1b[K{line}") } else { format!("{line}\n") });
+                // A status line that nobody can be shown is no reason to stop the nodes.
+                let _ = print(&if in_place { format!("\r\x1b[K{line}") } else { format!("{line}\n") });
             }
         }
         if in_place && output == Output::Table {
-            print("\n");
+            let _ = print("\n");
         }
         Ok(())
     }
@@ -416,10 +417,9 @@ pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Res
         Output::Json => print(&report.to_json()),
         Output::Table => {
             let probes = probe_all(&report).await;
-            print(&table::table(&report, &probes, Supervised::Elsewhere));
+            print(&table::table(&report, &probes, Supervised::Elsewhere))
         }
     }
-    Ok(())
 }
 
 /// Waits until the background supervisor says that its testnet is ready.

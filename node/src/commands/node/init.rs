@@ -66,6 +66,5 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
         key_path.display(),
         config_path.display(),
         config_path.display(),
-    ));
-    Ok(())
+    ))
 }
