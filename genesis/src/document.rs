@@ -369,12 +369,15 @@ pub(crate) fn amount(value: &Value<'_>, decimals: u8) -> Result<Amount, GenesisE
 
 fn capabilities(table: &Table<'_>) -> Result<Capabilities, GenesisError> {
     let Some(value) = table.optional("capabilities") else { return Ok(Capabilities::NONE) };
-    let names = || Capabilities::NAMED.iter().map(|(name, _)| *name);
+    // Transfers of an asset that needs a cosigner cannot be executed yet: nobody could ever move it.
+    let usable = |of: &Capabilities| *of != Capabilities::COSIGNER_REQUIRED;
+    let names = || Capabilities::NAMED.iter().filter(|(_, of)| usable(of)).map(|(name, _)| *name);
     let items = value.items().ok_or_else(|| value.refuse("a list of names"))?;
     let mut found = Capabilities::NONE;
     for item in &items {
         let rule = "the name of a capability in quotes";
         let capability = Capabilities::by_name(item.text(rule)?)
+            .filter(usable)
             .ok_or_else(|| item.refuse(names().collect::<Vec<_>>().join(", ")))?;
         found = found.with(capability);
     }

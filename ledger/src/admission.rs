@@ -90,6 +90,8 @@ impl Refusal {
 /// # Errors
 /// [`Refusal`] naming the first reason why not.
 pub fn admission(state: &State, signed: &SignedTransaction, now: Timestamp) -> Result<(), Refusal> {
+    // The next block is later than the last one, whatever the clock here says.
+    let now = now.max(state.time().next());
     let parameters = state.parameters().ok_or(Refusal::NoParameters)?;
     let valid_until = signed.transaction().valid_until;
     let latest = now.saturating_add(parameters.max_validity_ms);

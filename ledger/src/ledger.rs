@@ -266,8 +266,11 @@ fn check_identity(store: &dyn Store, genesis: &Genesis, format: Vec<u8>) -> Resu
 fn check_high_water(store: &dyn Store, head: &Head, high_water: Option<HighWater>) -> Result<(), OpenError> {
     let Some(HighWater { height, block }) = high_water else {
         // The first start may have ended between writing the genesis and recording it.
-        let fresh = head.height == Height::ZERO;
-        return if fresh { Ok(()) } else { Err(OpenError::HighWaterMissing { height: head.height }) };
+        if head.height > Height::ZERO {
+            return Err(OpenError::HighWaterMissing { height: head.height });
+        }
+        // It is made up for now: blocks follow, and the next start must find it.
+        return Ok(store.sync(HighWater { height: Height::ZERO, block: head.block })?);
     };
     if height > head.height {
         return Err(OpenError::LostData { expected: height, found: head.height });

@@ -193,6 +193,12 @@ impl GroupProof {
         values: &[(StateKey, Vec<u8>)],
     ) -> Result<(), ProofError> {
         let first = Path::first_of(group);
+        // A key that belongs to a group is no group of its own: nothing lies there, whatever there is.
+        if let StateGroup::Single(key) = group
+            && key.group() != *group
+        {
+            return Err(ProofError::Group);
+        }
         match self {
             Self::Present { steps } => {
                 check_steps(steps, Path::GROUP_BITS)?;

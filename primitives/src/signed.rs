@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
-use crate::keys::{SignatureCheck, verify_batch};
+use crate::keys::{SignatureCheck, first_invalid, verify_batch};
 use crate::transaction::SignedTransaction;
 
 /// A value proven to be signed by the keys it names. Cheap to clone. Only this module makes one.
@@ -32,9 +32,9 @@ pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verifie
         })
         .collect();
     let (positions, checks): (Vec<usize>, Vec<SignatureCheck>) = owners.into_iter().unzip();
-    match verify_batch(&checks, rng).first() {
+    match first_invalid(&checks, rng) {
         None => Ok(Verified(Arc::new(bundle))),
-        Some(bad) => Err(positions.get(*bad).copied().unwrap_or_default()),
+        Some(bad) => Err(positions.get(bad).copied().unwrap_or_default()),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::chain::{self, Position};
 use crate::state::overlay::Overlay;
 use crate::state::{Place, State};
 
-/// Most markers that one block removes: bounds the work of a block after a long pause. At ten blocks
-/// a second this keeps up with 40,000 transactions a second.
+/// Most markers that a block removes, or twice as many as it has transactions if that is more: bounds
+/// the work of a block after a long pause, and still removes faster than blocks can add.
 pub const SWEEP_MAX: usize = 4_096;
 
 /// Executes a block on its parent. The header is taken as it is: whether it may follow the parent is
@@ -40,7 +40,9 @@ fn run(base: &State, place: Place, bundles: &[Verified<Bundle>]) -> Effects {
     let mut effects = Effects::default();
     let mut overlay = Overlay::new(base);
     let Some(moment) = Moment::of(base, place.height, place.time) else { return effects };
-    sweep(base, &mut overlay, place.time, moment.marker_retention_ms);
+    let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
+    let limit = SWEEP_MAX.max(count.saturating_mul(2));
+    sweep(base, &mut overlay, &moment, limit);
     for (bundle, transactions) in (0_u16..).zip(bundles) {
         for (offset, signed) in (0_u16..).zip(transactions.transactions()) {
             let Ok(receipt) = transaction(&mut overlay, &moment, signed) else {
@@ -63,9 +65,10 @@ fn position(height: Height, index: usize, bundle: u16, offset: u16) -> Position 
 
 /// Removes the markers that have outlived their retention before this block, the oldest first. A
 /// transaction whose marker goes has expired, so it cannot come back.
-fn sweep(base: &State, overlay: &mut Overlay<'_>, now: Timestamp, retention_ms: u64) {
-    let outlived = |valid_until: Timestamp| valid_until.saturating_add(retention_ms) < now;
-    let old = base.markers_by_expiry().take(SWEEP_MAX).take_while(|(valid_until, _)| outlived(*valid_until));
+fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize) {
+    let outlived =
+        |valid_until: Timestamp| valid_until.saturating_add(moment.marker_retention_ms) < moment.time;
+    let old = base.markers_by_expiry().take(limit).take_while(|(valid_until, _)| outlived(*valid_until));
     old.for_each(|(_, key)| overlay.delete(key.clone()));
     overlay.keep();
 }

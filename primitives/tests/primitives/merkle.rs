@@ -414,3 +414,10 @@ proptest! {
         prop_assert!(random.list_proof().verify(&root, &root).is_err());
     }
 }
+
+#[test]
+fn a_key_that_belongs_to_a_group_is_no_group_of_its_own() {
+    let key = StateKey::Nonce(account(1), [2; 16]);
+    let verdict = GroupProof::EmptyTree.verify(&Hash::ZERO, &StateGroup::Single(key), &[]);
+    assert_eq!(verdict, Err(ProofError::Group));
+}
