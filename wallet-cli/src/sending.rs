@@ -19,7 +19,7 @@ use crate::explain::{self, assets_of, trust_json, trust_line};
 use crate::failure::{Exit, Failure};
 use crate::nodes::Taken;
 use crate::outbox::{Entry, Outbox};
-use crate::outcome::{Outcome, Standing, standing};
+use crate::outcome::{Outcome, Standing, nonce_used, standing};
 use crate::output::Report;
 use crate::secrets;
 use crate::session::Session;
@@ -84,7 +84,10 @@ impl<'a> Outgoing<'a> {
         let unsigned = self.compose(session, parameters, operation)?;
         let signed = match &self.earlier {
             Some(entry) => self.same_again(session, entry, &unsigned)?,
-            None => self.sign_and_keep(session, unsigned)?,
+            None => {
+                self.check_nonce(session).await?;
+                self.sign_and_keep(session, unsigned)?
+            }
         };
         let outcome = self.deliver(session, &signed).await?;
         self.conclude(session, &signed, outcome).await
@@ -140,6 +143,16 @@ impl<'a> Outgoing<'a> {
         let why = format!("sent before{}; the same bytes are sent again", recorded.unwrap_or_default());
         self.announce(session, before, &why);
         Ok(entry.signed.clone())
+    }
+
+    /// Refuses a name that the ledger has seen already: what nobody signed cannot happen later, when
+    /// the ledger has forgotten the first use.
+    async fn check_nonce(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        if self.sending.id.is_none() {
+            return Ok(());
+        }
+        let used = nonce_used(&mut session.nodes, self.key.account(), self.nonce).await?;
+        used.map_or(Ok(()), |used| Err(used.failure(self.nonce, None)))
     }
 
     fn sign_and_keep(
@@ -223,7 +236,7 @@ impl<'a> Outgoing<'a> {
                 Ok((None, Standing::Included(height))) => {
                     why = format!("in block {height}, which is proven, but no node gives its receipt");
                 }
-                Ok((None, Standing::Open | Standing::Expired(_))) => {
+                Ok((None, Standing::Open | Standing::NonceUsed(_) | Standing::Expired(_))) => {
                     if let Some(reason) = refused {
                         return Err(self.refused(session, signed, &reason));
                     }
@@ -278,6 +291,10 @@ impl<'a> Outgoing<'a> {
                     json!({ "tx_id": tx.to_string(), "nonce": id.to_hex(), "verified": trust_json(&ledger) });
                 Err(Failure::new(Exit::Expired, message).with_details(details))
             }
+            Outcome::NonceUsed(used) => {
+                self.outbox.conclude(signed, "nonce_conflict")?;
+                Err(used.failure(self.nonce, Some(signed)))
+            }
             Outcome::Receipt(receipt) => {
                 let word = if receipt.receipt.verdict == Verdict::Committed { "committed" } else { "failed" };
                 self.outbox.conclude(signed, word)?;
@@ -296,8 +313,10 @@ pub async fn look(
     signed: &SignedTransaction,
 ) -> Result<(Option<Outcome>, Standing), Failure> {
     let standing = standing(&mut session.nodes, signed).await?;
-    if let Standing::Expired(ledger) = &standing {
-        return Ok((Some(Outcome::Expired(ledger.clone())), standing));
+    match &standing {
+        Standing::Expired(ledger) => return Ok((Some(Outcome::Expired(ledger.clone())), standing)),
+        Standing::NonceUsed(used) => return Ok((Some(Outcome::NonceUsed(used.clone())), standing)),
+        Standing::Open | Standing::Included(_) | Standing::Forgotten => {}
     }
     let receipt = session.nodes.transaction(signed.id()).await?.ok();
     Ok((receipt.map(|receipt| Outcome::Receipt(Box::new(receipt))), standing))

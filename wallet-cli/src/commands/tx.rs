@@ -91,12 +91,20 @@ async fn without_receipt(
     id: Hash,
     answer: &shown::TransactionAnswer,
 ) -> Result<Failure, Failure> {
-    if let Some(signed) = known(id, answer)
-        && let (Some(Outcome::Expired(ledger)), _) = sending::look(session, &signed).await?
-    {
-        let trust = trust_line(&ledger);
-        let what = format!("transaction {id} is in no block and can never be in one");
-        return Ok(Failure::new(Exit::Expired, format_args!("expired: {what} ({})", trust.trim_end())));
+    let outcome = match known(id, answer) {
+        Some(signed) => sending::look(session, &signed).await?.0.map(|outcome| (signed, outcome)),
+        None => None,
+    };
+    match outcome {
+        Some((_, Outcome::Expired(ledger))) => {
+            let trust = trust_line(&ledger);
+            let what = format!("transaction {id} is in no block and can never be in one");
+            return Ok(Failure::new(Exit::Expired, format_args!("expired: {what} ({})", trust.trim_end())));
+        }
+        Some((signed, Outcome::NonceUsed(used))) => {
+            return Ok(used.failure(signed.transaction().nonce, Some(&signed)));
+        }
+        Some((_, Outcome::Receipt(_))) | None => {}
     }
     let (url, state) = (session.nodes.url(), format!("{:?}", answer.status.state).to_lowercase());
     let message = format!("no receipt of transaction {id}: {url} says {state:?}, which proves nothing");
@@ -110,7 +118,7 @@ async fn wait_for(session: &mut Session<'_>, id: Hash, wait: Duration) -> Result
             Ok(proven) => return sending::report(session, &proven, None).await,
             Err(answer) => without_receipt(session, id, &answer).await?,
         };
-        if failure.exit == Exit::Expired || Instant::now() >= deadline {
+        if matches!(failure.exit, Exit::Expired | Exit::Rejected) || Instant::now() >= deadline {
             return Err(failure);
         }
         sleep(PAUSE).await;

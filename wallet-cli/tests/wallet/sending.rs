@@ -227,3 +227,38 @@ fn mints_and_burns_nothing_for_an_address_with_a_deposit_tag() {
     }
     assert!(node.given().is_empty());
 }
+
+#[test]
+fn signs_nothing_under_an_id_that_another_transaction_used() {
+    let (node, first) = stage();
+    first.run(&with(&["--id", "invoice-44"])).ok();
+    let second = Wallet::new(&node.world(), &[&node.url]);
+    let error = second.run(&with(&["--id", "invoice-44"])).failed(4);
+    assert!(error.contains("nonce_conflict: id") && error.contains("nothing was signed"), "{error}");
+    assert_eq!(node.given().len(), 1);
+}
+
+#[test]
+fn proves_that_another_transaction_used_the_id_of_a_payment() {
+    let (node, first) = stage();
+    let second = Wallet::new(&node.world(), &[&node.url]);
+    node.set_mode(Mode::Forget);
+    let pay = with(&["--id", "invoice-45", "--wait", "100ms"]);
+    second.run(&pay).failed(6);
+    node.set_mode(Mode::Include);
+    let other =
+        first.run(&["--output", "json", "send", "carol", "6USD", "--from", "alice", "--id", "invoice-45"]);
+    let used_by = other.json()["tx_id"].clone();
+    node.set_mode(Mode::Forget);
+    let run = second.run(&[&["--output", "json"], pay.as_slice()].concat());
+    assert_eq!(run.exit, 4, "{run:?}");
+    let details = &run.json()["error"]["details"];
+    assert_eq!((&details["name"], &details["used_by"]), (&json!("nonce_conflict"), &used_by));
+    assert!(
+        details["proven"] == true && details["height"] == "2" && details["tx_id"] != used_by,
+        "{details}"
+    );
+    let error = run.failed(4);
+    assert!(error.contains("was used by transaction") && error.contains("in block 2"), "{error}");
+    assert!(second.run(&pay).messages.contains("recorded as nonce_conflict"));
+}
