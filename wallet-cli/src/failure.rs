@@ -15,7 +15,8 @@ pub enum Exit {
     Usage,
     /// Proven not to be there.
     NotFound,
-    /// The ledger refused the transaction.
+    /// The ledger refused the transaction, which is proven, or would refuse it as the proven state
+    /// stands, and nothing was signed.
     Rejected,
     /// No node answered.
     Unreachable,

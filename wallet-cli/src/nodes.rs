@@ -87,6 +87,12 @@ impl Nodes {
         self.nodes.get(self.current).map_or("", |node| &node.url)
     }
 
+    /// How many nodes are known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn distrust(&self, why: &Distrust) -> Failure {
         Failure::distrust(self.url(), why)
     }

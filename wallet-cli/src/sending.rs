@@ -33,6 +33,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Shortest validity: below, a transaction could expire before it reaches a leader.
 const EXPIRES_MS_MIN: u64 = 1_000;
 
+/// What came of giving a transaction to the nodes.
+enum Offered {
+    /// It is in a block, which is proven.
+    Proven(Box<ProvenReceipt>),
+    /// A node took it or may take it later.
+    Open,
+    /// Every node that answers refused it for good, with these words.
+    Refused(String),
+}
+
 /// A transaction that is about to be sent, or was sent before under the same name.
 pub struct Outgoing<'a> {
     sending: &'a Sending,
@@ -216,31 +226,31 @@ impl<'a> Outgoing<'a> {
     ) -> Result<Outcome, Failure> {
         let deadline = Instant::now() + Duration::from_millis(self.sending.wait.ms());
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut refused = None;
-            match session.nodes.submit(signed, left.min(TURN)).await {
-                Ok(Taken::Proven(receipt)) => return Ok(Outcome::Receipt(receipt)),
-                Ok(Taken::Pending) => {}
-                Ok(Taken::Refused { reason, retryable: false }) => refused = Some(reason),
-                Ok(Taken::Refused { retryable: true, .. }) => session.nodes.next(),
+            let mut why = "no proven outcome yet".to_owned();
+            let mut refused_by_all = false;
+            match self.offer(session, signed, deadline).await {
+                Ok(Offered::Proven(receipt)) => return Ok(Outcome::Receipt(receipt)),
+                Ok(Offered::Open) => {}
+                Ok(Offered::Refused(said)) => (why, refused_by_all) = (said, true),
                 // A node that is gone may have passed the transaction on before.
                 Err(failure) if failure.exit == Exit::Unreachable => {}
                 Err(failure) => return Err(failure),
             }
-            let mut why = "no proven outcome yet".to_owned();
             match look(session, signed).await {
                 Ok((Some(outcome), _)) => return Ok(outcome),
                 Ok((None, Standing::Forgotten)) => {
-                    return Err(self.unknown(signed, "expired so long ago that the ledger has forgotten it"));
+                    let recorded = self.earlier.as_ref().and_then(|entry| entry.outcome.as_ref());
+                    let recorded = recorded.map(|word| format!(" (this wallet recorded: {word})"));
+                    let why = "expired so long ago that the ledger has forgotten it";
+                    return Err(self.unknown(signed, &format!("{why}{}", recorded.unwrap_or_default())));
                 }
                 Ok((None, Standing::Included(height))) => {
                     why = format!("in block {height}, which is proven, but no node gives its receipt");
                 }
-                Ok((None, Standing::Open | Standing::NonceUsed(_) | Standing::Expired(_))) => {
-                    if let Some(reason) = refused {
-                        return Err(self.refused(session, signed, &reason));
-                    }
-                }
+                // One node's word settles nothing, and neither do the words of all: any of them, or
+                // whoever saw the transaction on its way, can bring it into a block until it expires.
+                Ok((None, _)) if refused_by_all => return Err(self.unknown(signed, &why)),
+                Ok((None, _)) => {}
                 Err(failure) if failure.exit == Exit::Unreachable => {}
                 Err(failure) => return Err(failure),
             }
@@ -251,24 +261,41 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    fn refused(&self, session: &Session<'_>, signed: &SignedTransaction, reason: &str) -> Failure {
-        let (url, id) = (session.nodes.url(), TypedNonce::new(self.nonce));
-        let again = format!(
-            "to try again, repeat with --id {id}; with another id it could happen twice until it expires"
-        );
-        Failure::new(Exit::Rejected, format_args!("refused by {url}: {reason}; {again}")).with_details(
-            json!({
-                "tx_id": signed.id().to_string(),
-                "nonce": id.to_hex(),
-                "proven": false,
-            }),
-        )
+    /// Gives the transaction to each node once, until one takes it or may take it later.
+    async fn offer(
+        &self,
+        session: &mut Session<'_>,
+        signed: &SignedTransaction,
+        deadline: Instant,
+    ) -> Result<Offered, Failure> {
+        let mut said: Vec<String> = Vec::new();
+        for _ in 0..session.nodes.count() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match session.nodes.submit(signed, left.min(TURN)).await? {
+                Taken::Proven(receipt) => return Ok(Offered::Proven(receipt)),
+                Taken::Pending => return Ok(Offered::Open),
+                Taken::Refused { reason, retryable } => {
+                    let one = format!("refused by {}: {reason}", session.nodes.url());
+                    session.nodes.next();
+                    if retryable {
+                        return Ok(Offered::Open);
+                    }
+                    if !said.contains(&one) {
+                        said.push(one);
+                    }
+                }
+            }
+        }
+        Ok(Offered::Refused(format!("{}; that is not proven", said.join("; "))))
     }
 
     fn unknown(&self, signed: &SignedTransaction, why: &str) -> Failure {
         let (tx, id) = (signed.id(), TypedNonce::new(self.nonce));
-        Failure::new(Exit::Unknown, format_args!("{why}: transaction {tx}; repeating with --id {id} is safe"))
-            .with_details(json!({ "tx_id": tx.to_string(), "nonce": id.to_hex() }))
+        let how = format!(
+            "repeating with --id {id} is safe; with another id it could happen twice until it expires"
+        );
+        Failure::new(Exit::Unknown, format_args!("{why}: transaction {tx}; {how}"))
+            .with_details(json!({ "tx_id": tx.to_string(), "nonce": id.to_hex(), "proven": false }))
     }
 
     async fn conclude(

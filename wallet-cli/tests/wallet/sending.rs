@@ -140,14 +140,33 @@ fn reports_a_refusal_of_the_ledger_with_its_proof() {
     assert!(wallet.run(&["tx", "show", id]).ok().starts_with("failed     "));
 }
 
+const REFUSAL: Mode =
+    Mode::Refuse(ErrorKind::Refused(quorate_primitives::receipt::Failure::PermissionMissing));
+
 #[test]
-fn says_that_a_nodes_refusal_is_not_proven() {
+fn a_nodes_refusal_proves_nothing() {
     let (node, wallet) = stage();
-    node.set_mode(Mode::Refuse(ErrorKind::Refused(quorate_primitives::receipt::Failure::PermissionMissing)));
-    let error = wallet.run(&with(&["--wait", "100ms"])).failed(4);
-    assert!(error.contains("refused by http://127.0.0.1") && error.contains("repeat with --id"), "{error}");
+    node.set_mode(REFUSAL);
+    let error = wallet.run(&PAY).failed(6);
+    assert!(error.contains("refused by http://127.0.0.1") && error.contains("not proven"), "{error}");
+    assert!(error.contains("repeating with --id") && error.contains("is safe"), "{error}");
     node.set_mode(Mode::Refuse(ErrorKind::MempoolFull));
     wallet.run(&with(&["--wait", "100ms"])).failed(6);
+}
+
+#[test]
+fn a_payment_that_one_node_refuses_is_given_to_the_others() {
+    let honest = Node::start(World::new());
+    let same = World { blocks: honest.world().blocks.clone(), ..World::new() };
+    let refusing = Node::start(same);
+    refusing.set_mode(REFUSAL);
+    let wallet = Wallet::new(&honest.world(), &[&refusing.url, &honest.url]);
+    wallet.run(&PAY).ok();
+    honest.set_mode(REFUSAL);
+    let error = wallet.run(&PAY).failed(6);
+    assert!(error.contains(&refusing.url) && error.contains(&honest.url), "{error}");
+    let wallet = Wallet::new(&honest.world(), &["http://127.0.0.1:1", &honest.url]);
+    assert!(wallet.run(&PAY).failed(6).contains(&honest.url));
 }
 
 #[test]
