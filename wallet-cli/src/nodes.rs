@@ -17,6 +17,7 @@ use crate::arguments::Settings;
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::network::Network;
+use crate::output;
 use crate::remembered::Remembered;
 use crate::verify::{Distrust, ProvenBalances, ProvenReceipt, ProvenState, Verifier};
 
@@ -315,8 +316,11 @@ impl Nodes {
     ) -> Result<Option<ProvenReceipt>, Failure> {
         let proven = self.verifier.receipt(id, answer).map_err(|why| self.distrust(&why))?;
         if let Some(proven) = &proven {
-            // Whoever has seen a payment is not shown a balance from before it.
-            self.remembered.keep(&proven.ledger)?;
+            // Whoever has seen a payment is not shown a balance from before it. That this cannot be
+            // written does not undo the payment.
+            if let Err(failure) = self.remembered.keep(&proven.ledger) {
+                output::warn(format_args!("the verified height could not be noted: {failure}"));
+            }
         }
         Ok(proven)
     }

@@ -1,5 +1,6 @@
 //! What goes to standard output: text for people, or JSON for scripts.
 use serde_json::{Map, Value, json};
+use std::fmt;
 use std::io::{self, Write};
 
 use crate::arguments::Format;
@@ -85,6 +86,11 @@ pub fn write_failure(
         writeln!(out, "{}", versioned([("error".to_owned(), error)]))?;
     }
     out.flush()
+}
+
+/// Writes to standard error what does not change how the command ends.
+pub fn warn(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "warning: {what}");
 }
 
 /// Writes rows under a heading in columns that are as wide as they must be.

@@ -88,9 +88,9 @@ impl Remembered {
             block: block.to_string(),
         };
         let text = serde_json::to_string(&document).unwrap_or_default();
-        files::replace(&self.path, text.as_bytes())?;
+        // This process goes by it even if the file cannot be written.
         self.highest = Some(Highest { chain, height, block });
-        Ok(())
+        Ok(files::replace(&self.path, text.as_bytes())?)
     }
 }
 

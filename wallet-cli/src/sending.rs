@@ -20,7 +20,7 @@ use crate::failure::{Exit, Failure};
 use crate::nodes::Taken;
 use crate::outbox::{Entry, Outbox};
 use crate::outcome::{Outcome, Standing, nonce_used, standing};
-use crate::output::Report;
+use crate::output::{self, Report};
 use crate::secrets;
 use crate::session::Session;
 use crate::typed::TypedNonce;
@@ -99,8 +99,33 @@ impl<'a> Outgoing<'a> {
                 self.sign_and_keep(session, unsigned)?
             }
         };
-        let outcome = self.deliver(session, &signed).await?;
-        self.conclude(session, &signed, outcome).await
+        match self.deliver(session, &signed).await {
+            Ok(outcome) => self.conclude(session, &signed, outcome).await,
+            Err(failure) => Err(self.traced(&signed, failure)),
+        }
+    }
+
+    /// Adds to a failure which transaction may be on its way: whoever loses that could pay twice. A
+    /// fault of this machine says nothing about the transaction, so that its outcome is not known.
+    fn traced(&self, signed: &SignedTransaction, failure: Failure) -> Failure {
+        if failure.details.get("tx_id").is_some() {
+            return failure;
+        }
+        let exit = match failure.exit {
+            Exit::Configuration | Exit::Internal => Exit::Unknown,
+            other => other,
+        };
+        let (tx, id) = (signed.id(), TypedNonce::new(self.nonce));
+        let why = format!("{failure}; transaction {tx} may have been sent: repeating with --id {id} is safe");
+        let details = json!({ "tx_id": tx.to_string(), "nonce": id.to_hex(), "proven": false });
+        Failure::new(exit, why).with_details(details)
+    }
+
+    /// Notes a proven outcome. That it cannot be noted does not change it.
+    fn note(&self, signed: &SignedTransaction, outcome: &str) {
+        if let Err(failure) = self.outbox.conclude(signed, outcome) {
+            output::warn(format_args!("the outcome is proven but could not be noted: {failure}"));
+        }
     }
 
     fn compose(
@@ -307,7 +332,7 @@ impl<'a> Outgoing<'a> {
         let id = TypedNonce::new(self.nonce);
         match outcome {
             Outcome::Expired(ledger) => {
-                self.outbox.conclude(signed, "expired")?;
+                self.note(signed, "expired");
                 let tx = signed.id();
                 let trust = trust_line(&ledger);
                 let message = format!(
@@ -319,15 +344,29 @@ impl<'a> Outgoing<'a> {
                 Err(Failure::new(Exit::Expired, message).with_details(details))
             }
             Outcome::NonceUsed(used) => {
-                self.outbox.conclude(signed, "nonce_conflict")?;
+                self.note(signed, "nonce_conflict");
                 Err(used.failure(self.nonce, Some(signed)))
             }
             Outcome::Receipt(receipt) => {
                 let word = if receipt.receipt.verdict == Verdict::Committed { "committed" } else { "failed" };
-                self.outbox.conclude(signed, word)?;
-                report(session, &receipt, Some(id)).await
+                self.note(signed, word);
+                let told = report(session, &receipt, Some(id)).await;
+                told.map_err(|failure| self.settled(&receipt, word, failure))
             }
         }
+    }
+
+    /// Adds the proven outcome to a failure to show it.
+    fn settled(&self, receipt: &ProvenReceipt, word: &str, failure: Failure) -> Failure {
+        if failure.details.get("tx_id").is_some() {
+            return failure;
+        }
+        let (tx, height) = (receipt.receipt.transaction, receipt.ledger.height());
+        let id = TypedNonce::new(self.nonce);
+        let known = format!("transaction {tx} is proven to have {word} in block {height} (id {id})");
+        let details =
+            json!({ "tx_id": tx.to_string(), "nonce": id.to_hex(), "outcome": word, "proven": true });
+        Failure::new(failure.exit, format_args!("{failure}; {known}")).with_details(details)
     }
 }
 

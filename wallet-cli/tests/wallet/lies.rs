@@ -539,6 +539,7 @@ fn does_not_believe_that_a_payment_happened_without_its_receipt() {
     });
     let error = stage.wallet.run(&["send", "bob", "5USD", "--from", "alice"]).failed(7);
     assert!(error.contains("certificate"), "{error}");
+    assert!(error.contains("repeating with --id"), "the payment is not lost: {error}");
     assert_eq!(stage.node.given().len(), 1);
     let world = stage.node.world();
     let bob = StateKey::Balance(world.id("bob"), usd());

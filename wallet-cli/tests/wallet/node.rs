@@ -27,6 +27,8 @@ pub(crate) enum Mode {
     IncludeUncertified,
     /// Takes them, and forgets them.
     Forget,
+    /// Takes them, and makes a block without them.
+    Skip,
     /// Takes them, and lets the chain run on without them until they have expired.
     Expire,
     /// Does not take them.
@@ -139,6 +141,7 @@ impl Honest {
                 world.blocks.last_mut().unwrap().certificate = None;
                 world.seal(Vec::new(), now());
             }
+            Mode::Skip => world.seal(Vec::new(), now()),
             Mode::Expire => world.seal(Vec::new(), signed.transaction().valid_until.next()),
             Mode::Forget | Mode::Refuse(_) => {}
         }

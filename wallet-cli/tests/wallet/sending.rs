@@ -5,6 +5,7 @@ use quorate_rpc::ErrorKind;
 use serde_json::json;
 
 use super::node::{Mode, Node};
+use super::proxy::Proxy;
 use super::wallet::Wallet;
 use super::world::{World, now, person};
 
@@ -116,7 +117,7 @@ fn proves_that_a_payment_expired_and_can_never_happen() {
 fn does_not_believe_a_node_that_an_open_payment_expired() {
     let (node, wallet) = stage();
     node.set_mode(Mode::Forget);
-    let proxy = super::proxy::Proxy::start(&node.url);
+    let proxy = Proxy::start(&node.url);
     proxy.alter(|method, result| {
         if method.starts_with("tx_") {
             result["status"]["state"] = json!("expired");
@@ -280,4 +281,49 @@ fn proves_that_another_transaction_used_the_id_of_a_payment() {
     let error = run.failed(4);
     assert!(error.contains("was used by transaction") && error.contains("in block 2"), "{error}");
     assert!(second.run(&pay).messages.contains("recorded as nonce_conflict"));
+}
+
+/// Puts a folder where a file was, so that the file can no longer be written.
+fn obstruct(file: &std::path::Path) {
+    std::fs::remove_file(file).unwrap();
+    std::fs::create_dir(file).unwrap();
+}
+
+/// A wallet whose files cannot be written any more once a node was given a transaction.
+fn obstructed(node: &Node) -> (Proxy, Wallet) {
+    let proxy = Proxy::start(&node.url);
+    let wallet = Wallet::new(&node.world(), &[&proxy.url]);
+    let network = wallet.home().path().join("networks/test");
+    proxy.alter(move |method, _| {
+        if method == "tx_submitAndWait" && network.join("verified.json").is_file() {
+            obstruct(&network.join("verified.json"));
+            for entry in std::fs::read_dir(network.join("outbox")).unwrap() {
+                obstruct(&entry.unwrap().path());
+            }
+        }
+    });
+    (proxy, wallet)
+}
+
+#[test]
+fn a_proven_payment_stays_paid_when_the_outcome_cannot_be_noted() {
+    let node = Node::start(World::new());
+    let (_proxy, wallet) = obstructed(&node);
+    let run = wallet.run(&PAY);
+    let warnings = run.messages.lines().filter(|line| line.starts_with("warning: ")).count();
+    assert_eq!(warnings, 2, "the height and the outcome: {run:?}");
+    assert!(run.ok().starts_with("committed  "));
+}
+
+#[test]
+fn a_local_failure_after_sending_names_the_payment_that_may_be_on_its_way() {
+    let node = Node::start(World::new());
+    node.set_mode(Mode::Skip);
+    let (_proxy, wallet) = obstructed(&node);
+    let run = wallet.run(&[&["--output", "json"], PAY.as_slice()].concat());
+    assert_eq!(run.exit, 6, "{run:?}");
+    let details = &run.json()["error"]["details"];
+    assert_eq!(details["tx_id"], node.given()[0].id().to_string());
+    assert_eq!(details["nonce"], hex::encode(node.given()[0].transaction().nonce));
+    assert!(run.failed(6).contains("repeating with --id"));
 }
