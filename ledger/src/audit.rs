@@ -209,7 +209,7 @@ impl Books {
         if !ascending || markers != self.markers {
             return Err(order("markers"));
         }
-        let administrators: BTreeSet<StateKey> = state.administrators().cloned().collect();
+        let administrators: BTreeSet<StateKey> = state.all_administrators().cloned().collect();
         if administrators != self.administrators {
             return Err(order("administrators"));
         }

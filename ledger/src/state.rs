@@ -9,8 +9,11 @@ pub(crate) mod prove;
 pub(crate) mod tree;
 
 use borsh::BorshDeserialize;
+use quorate_primitives::hash::{Domain, hash_of};
 use quorate_primitives::merkle::{Leaf, inner_hash};
-use quorate_primitives::state::{Asset, AssetId, Marker, Parameters, Path, Permission, StateKey, value_hash};
+use quorate_primitives::state::{
+    Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey, value_hash,
+};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
 use std::fmt;
 
@@ -101,8 +104,8 @@ impl State {
             match &write.key {
                 StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
                 StateKey::Nonce(..) | StateKey::Unauthorised(_) => self.index_marker(write, &mut expiries),
-                StateKey::Grant(_, Permission::GrantManage, _) => {
-                    administrators.push(index_change(write.path, write));
+                StateKey::Grant(_, Permission::GrantManage, scope) => {
+                    administrators.push(index_change(administrator_path(scope, &write.path), write));
                 }
                 StateKey::Grant(..)
                 | StateKey::Parameters
@@ -114,6 +117,7 @@ impl State {
         }
         assets.sort_by_key(|change: &Change<()>| change.path);
         expiries.sort_by_key(|change: &Change<()>| change.path);
+        administrators.sort_by_key(|change: &Change<()>| change.path);
         let leaf = |write: &Write| match &write.value {
             Some(value) => Change::put(write.path, Entry { key: write.key.clone(), value: value.clone() }),
             None => Change::delete(write.path),
@@ -207,8 +211,17 @@ impl State {
         self.expiries.iter().map(|(path, key)| (expiry_of(path), key))
     }
 
-    /// Keys of all grants of the right to manage grants.
-    pub(crate) fn administrators(&self) -> impl Iterator<Item = &StateKey> {
+    /// Keys of all grants of the right to manage grants at exactly this scope.
+    pub(crate) fn administrators(&self, scope: &Scope) -> impl Iterator<Item = &StateKey> {
+        let from = administrator_path(scope, &Path::from_bytes([0; 64]));
+        let of_scope = move |(path, _): &(&Path, &StateKey)| {
+            path.as_bytes().split_at(32).0 == from.as_bytes().split_at(32).0
+        };
+        self.administrators.iter_from(&from).take_while(of_scope).map(|(_, key)| key)
+    }
+
+    /// Keys of all grants of the right to manage grants, by scope.
+    pub(crate) fn all_administrators(&self) -> impl Iterator<Item = &StateKey> {
         self.administrators.iter().map(|(_, key)| key)
     }
 
@@ -234,6 +247,12 @@ fn index_change(path: Path, write: &Write) -> Change<()> {
 /// Asset id (32) ‖ zeros (32).
 fn asset_path(asset: &AssetId) -> Path {
     join(asset.as_bytes(), &[0; 32])
+}
+
+/// Hash of the scope (32) ‖ second half of the grant's own path (32).
+fn administrator_path(scope: &Scope, path: &Path) -> Path {
+    let (_, second) = path.as_bytes().split_at(32);
+    join(hash_of(Domain::StateGroup, scope).as_bytes(), second)
 }
 
 /// End of validity (8, big endian) ‖ zeros (24) ‖ second half of the marker's own path (32).

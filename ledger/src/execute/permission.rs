@@ -103,6 +103,10 @@ fn check_may_revoke(actor: AccountId, right: &Right, existing: &Grant, manages: 
     if allowed { Ok(()) } else { Err(Failure::PermissionMissing) }
 }
 
+/// Most grants at one scope that are looked at for another administrator. Where none of so many will
+/// do, the one in question stays: looking further would let a crowd of grants stall every validator.
+const ADMINISTRATORS_SEEN_MAX: usize = 64;
+
 /// Checks that somebody who can act still manages grants where this one does, for as long as it would.
 fn check_not_last(session: &mut Session<'_, '_>, right: &Right, removed: &Grant) -> Result<(), Failure> {
     if right.permission != Permission::GrantManage {
@@ -110,9 +114,13 @@ fn check_not_last(session: &mut Session<'_, '_>, right: &Right, removed: &Grant)
     }
     let scopes = covering(session, &right.scope);
     let removed_key = right.key();
-    for key in session.overlay.administrators() {
-        let StateKey::Grant(holder, _, scope) = &key else { continue };
-        if key == removed_key || !scopes.contains(scope) || session.account(holder).is_err() {
+    let candidates: Vec<StateKey> = scopes
+        .iter()
+        .flat_map(|scope| session.overlay.administrators(scope).take(ADMINISTRATORS_SEEN_MAX))
+        .collect();
+    for key in candidates {
+        let StateKey::Grant(holder, ..) = &key else { continue };
+        if key == removed_key || session.account(holder).is_err() {
             continue;
         }
         let other: Option<Grant> = session.overlay.get(&key);

@@ -4,8 +4,8 @@
 //! running, and is dropped or kept as a whole; the lower one those of the block so far.
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_primitives::codec;
-use quorate_primitives::state::{Path, Permission, StateKey};
-use std::collections::BTreeMap;
+use quorate_primitives::state::{Path, Permission, Scope, StateKey};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{State, Write, read};
 
@@ -23,11 +23,13 @@ pub(crate) struct Overlay<'a> {
     base: &'a State,
     block: BTreeMap<StateKey, Cell>,
     running: BTreeMap<StateKey, Option<Vec<u8>>>,
+    /// Grants of the right to manage grants that the block touched, by scope.
+    administrators: BTreeMap<Scope, BTreeSet<StateKey>>,
 }
 
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a State) -> Self {
-        Self { base, block: BTreeMap::new(), running: BTreeMap::new() }
+        Self { base, block: BTreeMap::new(), running: BTreeMap::new(), administrators: BTreeMap::new() }
     }
 
     /// The value at a key, with every change so far.
@@ -40,6 +42,7 @@ impl<'a> Overlay<'a> {
 
     /// Sets a key.
     pub(crate) fn put<T: BorshSerialize>(&mut self, key: StateKey, value: &T) {
+        self.note_administrator(&key);
         self.running.insert(key, Some(codec::encode(value)));
     }
 
@@ -62,13 +65,11 @@ impl<'a> Overlay<'a> {
         self.running.clear();
     }
 
-    /// Keys of all grants of the right to manage grants, some of which may be gone by now. Those that
-    /// were there before the block come one by one: whoever looks for one seldom needs them all.
-    pub(crate) fn administrators(&self) -> impl Iterator<Item = StateKey> + use<'a> {
-        let is_one = |key: &&StateKey| matches!(key, StateKey::Grant(_, Permission::GrantManage, _));
-        let changed: Vec<StateKey> =
-            self.block.keys().chain(self.running.keys()).filter(is_one).cloned().collect();
-        self.base.administrators().cloned().chain(changed)
+    /// Keys of all grants of the right to manage grants at exactly this scope, some of which may be gone
+    /// by now.
+    pub(crate) fn administrators(&self, scope: &Scope) -> impl Iterator<Item = StateKey> {
+        let changed = self.administrators.get(scope).into_iter().flatten();
+        self.base.administrators(scope).chain(changed).cloned()
     }
 
     /// What the block changed, strictly ascending by path; keys that ended as they began are left out.
@@ -80,6 +81,12 @@ impl<'a> Overlay<'a> {
         let mut writes: Vec<Write> = self.block.into_iter().filter_map(write).collect();
         writes.sort_unstable_by_key(|write| write.path);
         writes
+    }
+
+    fn note_administrator(&mut self, key: &StateKey) {
+        if let StateKey::Grant(_, Permission::GrantManage, scope) = key {
+            self.administrators.entry(scope.clone()).or_default().insert(key.clone());
+        }
     }
 
     fn cell(&mut self, key: &StateKey) -> &mut Cell {
