@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use quorate_node::testnet::folder::Folder;
 use quorate_node::testnet::generate::{self, Plan};
@@ -303,4 +304,24 @@ fn a_new_node_gets_a_key_that_its_configuration_opens() {
         .output()
         .unwrap();
     assert_eq!(again.status.code(), Some(TESTNET));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure_of_one_line() {
+    for arguments in [&["config", "reference"][..], &["--help"], &["completions", "bash"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = quorate(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: standard output: ") && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = quorate(&["config", "reference"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty());
 }

@@ -1,12 +1,17 @@
 //! A testnet as people and scripts use it.
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use quorate_node::testnet::process::Signal;
+use quorate_node::testnet::folder::Folder;
+use quorate_node::testnet::process::{Signal, is_ours, signal};
 use quorate_node::testnet::report::Report;
 use quorate_primitives::Height;
+use quorate_rpc::backend::Proofs;
+use quorate_rpc::json::TransactionState;
 
 use super::support::{
-    PATIENCE, Payer, Testnet, cents, height, run, take_turn, wait_for, wait_for_blocks, wait_for_some,
+    PATIENCE, Payer, Testnet, cents, height, quorate, run, take_turn, wait_for, wait_for_blocks,
+    wait_for_some,
 };
 
 /// How long a testnet may take to stop.
@@ -57,6 +62,31 @@ async fn moves_money_and_every_node_agrees() {
         headers.push(client.header(quorate_rpc::backend::BlockAt::Height(at)).await.unwrap());
     }
     assert!(headers.iter().all(|header| *header == headers[0]), "{headers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_never_stands_beside_a_status_without_a_block() {
+    let _turn = take_turn();
+    let testnet = Testnet::start(&["--validators", "1"]);
+    let (alice, bob) = (Payer::new(&testnet, "alice"), Payer::new(&testnet, "bob"));
+    let client = testnet.client("n1");
+    for _ in 0..20 {
+        let payment = alice.payment(bob.account(), 1);
+        client.submit(&payment).await.unwrap();
+        // Asked without a pause, so that some answers meet the moment of the commit.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = client.transaction(payment.id(), Proofs::Omit).await.unwrap();
+            let (status, height) = (&answer.status, answer.status.height.map(|height| height.0));
+            assert_eq!(answer.receipt.is_some(), height.is_some(), "{answer:?}");
+            assert!(height.is_none_or(|height| height <= answer.height.0), "{answer:?}");
+            assert_eq!(status.state == TransactionState::Final, height.is_some(), "{answer:?}");
+            if height.is_some() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{answer:?}");
+        }
+    }
 }
 
 #[test]
@@ -138,6 +168,52 @@ async fn a_detached_testnet_runs_until_it_is_taken_down() {
     assert!(String::from_utf8_lossy(&status.stdout).contains("n4"), "{status:?}");
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert_eq!(run(&["testnet", "status", "--dir", dir]).status.code(), Some(5));
+}
+
+#[test]
+fn a_signal_before_a_detached_testnet_is_ready_leaves_nothing_running() {
+    let _turn = take_turn();
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().to_str().unwrap();
+    // Nobody can be ready before the first block, and that takes its time.
+    let arguments = ["testnet", "--dir", dir, "--port-base", "auto", "--block-time", "60s", "--detach"];
+    let detaching = quorate(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let folder = Folder::new(place.path()).unwrap();
+    let report = || Report::read(&folder.report()).ok().flatten();
+    wait_for("the nodes", PATIENCE, || {
+        report().is_some_and(|report| report.nodes.iter().all(|node| node.pid.is_some()))
+    });
+    let started = report().unwrap();
+    assert!(!started.ready);
+
+    assert!(signal(detaching.id(), Signal::INT));
+    let ended = detaching.wait_with_output().unwrap();
+
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped before the first block"), "{said}");
+    assert!(!folder.is_locked());
+    for node in &started.nodes {
+        assert!(!is_ours(node.pid.unwrap(), &node.folder.join("node.toml")), "{} lives", node.name);
+    }
+}
+
+#[test]
+fn variables_of_whoever_starts_a_testnet_do_not_reach_its_nodes() {
+    let _turn = take_turn();
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().to_str().unwrap();
+    let arguments = ["testnet", "--dir", dir, "--port-base", "auto", "--validators", "2", "--detach"];
+    // Either would keep every node from starting.
+    let mut command = quorate(&arguments);
+    command.env("QUORATE_LOG_LEVEL", "loud").env("QUORATE_KEY_FILE", "/nowhere/key.json");
+
+    let started = command.output().unwrap();
+
+    let (told, said) = (String::from_utf8_lossy(&started.stdout), String::from_utf8_lossy(&started.stderr));
+    assert!(started.status.success(), "{said}");
+    assert!(told.contains(&format!("stop:  quorate testnet down --dir {dir} ")), "{told}");
+    assert!(run(&["testnet", "down", "--dir", dir]).status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
