@@ -1,7 +1,7 @@
 //! `/metrics`, `/health` and `/ready` on a port of their own.
 //!
 //! Whoever reaches the port can open connections, so there is a bound on their number, and each has
-//! its end: a connection serves one request, head and answer, within [`CONNECTION_TIME`].
+//! its end: a connection serves one request, head and answer, within `CONNECTION_TIME`.
 mod bounded;
 
 use std::future::Future;
