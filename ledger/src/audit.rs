@@ -1,5 +1,6 @@
 //! What must be true of every state, checked from its entries alone.
 use quorate_primitives::address::AccountId;
+use quorate_primitives::evidence::RecordedEvidence;
 use quorate_primitives::merkle::{Leaf, tree_root};
 use quorate_primitives::state::{
     Account, Asset, AssetId, Balance, DECIMALS_MAX, Grant, Marker, Organisation, OrganisationId, Parameters,
@@ -139,6 +140,9 @@ impl Books {
                 if *permission == Permission::GrantManage {
                     self.administrators.insert(key.clone());
                 }
+            }
+            StateKey::Evidence(..) => {
+                read::<RecordedEvidence>(value)?;
             }
             StateKey::Nonce(..) | StateKey::Unauthorised(_) => {
                 read::<Marker>(value)?;
