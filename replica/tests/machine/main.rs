@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod catching_up;
+mod epochs;
+mod guard;
 mod hostile;
 mod judging;
 mod network;

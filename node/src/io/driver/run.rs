@@ -19,7 +19,7 @@ use quorate_primitives::{EpochNumber, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
 use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Timer};
 
-use super::gate::Gate;
+use super::gate::{Asked, Gate};
 use super::inbox::{Inbox, Lane, Parcel};
 use super::{Failure, Head, Publisher, StartError};
 use crate::io::counters::{Counters, count, count_bytes};
@@ -175,7 +175,7 @@ impl Work {
         loop {
             // Votes just signed stand in front of `ready`; a timer comes before the rest.
             let signed_first =
-                matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed(_)));
+                matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
             if !signed_first && let Some(timer) = self.runner.timers.pop_due(Instant::now()) {
                 self.step(Event::Elapsed(timer))?;
                 continue;
@@ -222,7 +222,7 @@ impl Work {
             }
         }
         let is_urgent = step.effects.iter().any(|effect| {
-            matches!(effect, Effect::Sign(_) | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
+            matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
         });
         self.effects.extend(step.effects);
         let is_full = self.encoded_bytes > GROUP_BYTES_MAX || self.effects.len() > GROUP_EFFECTS_MAX;
@@ -236,13 +236,10 @@ impl Work {
         let mut signed = Vec::new();
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Sign(claim) => {
-                    let (context, index) = (self.runner.replica.context(), self.runner.replica.index());
-                    if let Some(index) = index {
-                        let vote = self.runner.gate.sign(claim, &context, index)?;
-                        count(&self.links.counters.votes_signed, 1);
-                        signed.push(Item::Event(Box::new(Event::Signed(vote))));
-                    }
+                Effect::Sign { epoch, context, index, claim } => {
+                    let vote = self.runner.gate.sign(&Asked { epoch, context, index, claim })?;
+                    count(&self.links.counters.votes_signed, 1);
+                    signed.push(Item::Event(Box::new(Event::Signed { epoch, vote })));
                 }
                 Effect::Committed(block) => committed.push(block),
                 Effect::Halt(fault) => return Err(Failure::Halted(Box::new(fault))),
@@ -303,8 +300,9 @@ impl Work {
                 tracing::error!(?evidence, "a validator broke the rules");
             }
             Effect::Ban { peer, reason } => network.ban(peer, reason),
+            Effect::Admit(validators) => network.admit(validators),
             // These three are carried out by the caller.
-            Effect::Sign(_) | Effect::Committed(_) | Effect::Halt(_) => {}
+            Effect::Sign { .. } | Effect::Committed(_) | Effect::Halt(_) => {}
         }
     }
 
