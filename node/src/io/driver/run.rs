@@ -174,8 +174,7 @@ impl Work {
         self.step(Event::Start)?;
         loop {
             // Votes just signed stand in front of `ready`; a timer comes before the rest.
-            let signed_first =
-                matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
+            let signed_first = matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
             if !signed_first && let Some(timer) = self.runner.timers.pop_due(Instant::now()) {
                 self.step(Event::Elapsed(timer))?;
                 continue;
