@@ -11,7 +11,7 @@ mod gate;
 use quorate_ledger::store::Memory;
 use quorate_ledger::{Ledger, ledger::OpenError};
 use quorate_primitives::certificate::Vote;
-use quorate_primitives::{Height, PublicKey, SecretKey};
+use quorate_primitives::{EpochNumber, Height, PublicKey, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
 use quorate_replica::{Effect, Event, LogRecord, Replica, Status, Timer};
 use std::collections::{BTreeMap, VecDeque};
@@ -48,6 +48,8 @@ pub struct Node {
     pub clock: Clock,
     /// Highest block that it told to be final and may not forget.
     pub told: Height,
+    /// Who may connect to it as a validator, as it was told last.
+    pub admitted: Vec<PublicKey>,
     /// Stands still: takes nothing in and does nothing.
     pub is_paused: bool,
     /// Something was done to it after which it may stop by itself.
@@ -68,7 +70,7 @@ struct Running {
     gate: Gate,
     timers: BTreeMap<Timer, u64>,
     due: VecDeque<Timer>,
-    signed: VecDeque<Vote>,
+    signed: VecDeque<(EpochNumber, Vote)>,
     inbox: VecDeque<Event>,
     /// Records that are not durable yet, with their encodings, and the effects that wait for them.
     records: Vec<LogRecord>,
@@ -93,6 +95,9 @@ pub enum StartError {
     /// The vote log refuses what is on the disk.
     #[error("vote log: {0}")]
     Log(LogError),
+    /// The replica refuses the ledger.
+    #[error("replica: {0}")]
+    Replica(quorate_replica::Fault),
     /// A record cannot be read.
     #[error("a record of the vote log is intact but unknown")]
     Record,
@@ -111,6 +116,7 @@ impl Node {
             store: Arc::new(Memory::with_history(history)),
             clock: Clock::right(),
             told: Height::ZERO,
+            admitted: Vec::new(),
             is_paused: false,
             is_excused: false,
             effects_left: None,
@@ -185,22 +191,20 @@ impl Node {
         let founding = Rc::clone(&env.founding);
         let store: Arc<Memory> = Arc::clone(&self.store);
         let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
-        let mut replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
+        let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
+        let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();
-        let mut log = None;
-        if replica.index().is_some() {
-            let (opened, records, torn) = VoteLog::open(&mut self.disk).map_err(StartError::Log)?;
-            if torn {
-                env.marks.hit("torn end of a vote log");
-            }
-            for bytes in records {
-                let record: LogRecord = quorate_primitives::codec::decode(&bytes, RECORD_BYTES_MAX)
-                    .map_err(|_| StartError::Record)?;
-                gate.record(&record);
-                replica.restore(record, env.disk_dice.rng());
-            }
-            log = Some(opened);
+        let (opened, records, torn) = VoteLog::open(&mut self.disk).map_err(StartError::Log)?;
+        if torn {
+            env.marks.hit("torn end of a vote log");
         }
+        for bytes in records {
+            let record: LogRecord = quorate_primitives::codec::decode(&bytes, RECORD_BYTES_MAX)
+                .map_err(|_| StartError::Record)?;
+            gate.record(&record);
+            replica.restore(record, env.disk_dice.rng());
+        }
+        let log = Some(opened);
         Ok(Running {
             replica,
             log,

@@ -50,8 +50,8 @@ impl Node {
     pub(super) fn drive(&mut self, env: &mut Environment) {
         while !self.is_paused && env.checkers.is_content() {
             let Some(running) = self.running.as_mut().filter(|running| !running.is_writing) else { return };
-            let event = if let Some(vote) = running.signed.pop_front() {
-                Event::Signed(vote)
+            let event = if let Some((epoch, vote)) = running.signed.pop_front() {
+                Event::Signed { epoch, vote }
             } else if let Some(timer) = running.due.pop_front() {
                 env.note(Some(self.id), What::Fired(timer));
                 Event::Elapsed(timer)
@@ -112,7 +112,7 @@ impl Node {
             }
         }
         let is_urgent = step.effects.iter().any(|effect| {
-            matches!(effect, Effect::Sign(_) | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
+            matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
         });
         running.effects.extend(step.effects);
         if running.records.is_empty() || is_urgent || running.effects.len() > GROUP_EFFECTS_MAX {
