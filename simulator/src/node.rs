@@ -11,8 +11,10 @@ mod gate;
 use quorate_ledger::store::Memory;
 use quorate_ledger::{Ledger, ledger::OpenError};
 use quorate_primitives::certificate::Vote;
+use quorate_primitives::codec;
 use quorate_primitives::{EpochNumber, Height, PublicKey, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, Replica, Status, Timer};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -21,10 +23,10 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::environment::{Down, Environment};
 use crate::founding::settings;
+use crate::mount::Mount;
 use crate::puppet::{Filter, Puppet};
 use crate::time::{Clock, Moment};
 use crate::trace::What;
-use crate::vote_log::{LogError, VoteLog};
 
 use gate::Gate;
 
@@ -41,7 +43,7 @@ pub struct Node {
     /// Whether it votes.
     pub is_validator: bool,
     /// Files of the vote log and of its marker.
-    pub disk: Disk,
+    pub disk: Mount,
     /// The ledger's tables.
     pub store: Arc<Memory>,
     /// What it shows the time by.
@@ -66,7 +68,7 @@ pub struct Node {
 /// A replica in memory, and what its driver holds.
 struct Running {
     replica: Replica,
-    log: Option<VoteLog>,
+    log: Option<VoteLog<Mount>>,
     gate: Gate,
     timers: BTreeMap<Timer, u64>,
     due: VecDeque<Timer>,
@@ -94,13 +96,10 @@ pub enum StartError {
     Ledger(OpenError),
     /// The vote log refuses what is on the disk.
     #[error("vote log: {0}")]
-    Log(LogError),
+    Log(VoteLogError),
     /// The replica refuses the ledger.
     #[error("replica: {0}")]
     Replica(quorate_replica::Fault),
-    /// A record cannot be read.
-    #[error("a record of the vote log is intact but unknown")]
-    Record,
 }
 
 impl Node {
@@ -112,7 +111,7 @@ impl Node {
             key: secret.public_key(),
             secret,
             is_validator,
-            disk: Disk::new(),
+            disk: Mount::new(Disk::new()),
             store: Arc::new(Memory::with_history(history)),
             clock: Clock::right(),
             told: Height::ZERO,
@@ -194,17 +193,24 @@ impl Node {
         let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
         let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();
-        let (opened, records, torn) = VoteLog::open(&mut self.disk).map_err(StartError::Log)?;
-        if torn {
+        let identity = Identity { chain: founding.chain, key: self.key };
+        let after_loss = [codec::encode(&LogRecord::Quarantine)];
+        let rng = env.disk_dice.rng();
+        let log = VoteLog::open(self.disk.clone(), identity, &after_loss, |bytes| {
+            let record: LogRecord = codec::decode(bytes, RECORD_BYTES_MAX)
+                .map_err(|_| "a record is intact but unknown: written by another version")?;
+            gate.record(&record);
+            replica.restore(record, rng);
+            Ok(())
+        });
+        let log = log.map_err(StartError::Log)?;
+        if log.cut().is_some() {
             env.marks.hit("torn end of a vote log");
         }
-        for bytes in records {
-            let record: LogRecord = quorate_primitives::codec::decode(&bytes, RECORD_BYTES_MAX)
-                .map_err(|_| StartError::Record)?;
-            gate.record(&record);
-            replica.restore(record, env.disk_dice.rng());
+        if log.lost().is_some() {
+            env.marks.hit("lost vote log begun anew");
         }
-        let log = Some(opened);
+        let log = Some(log);
         Ok(Running {
             replica,
             log,
@@ -239,7 +245,7 @@ impl Node {
 
     /// If a planned crash has ended the machine, ends the node.
     fn has_crashed(&mut self, env: &mut Environment) -> bool {
-        let is_broken = self.disk.is_broken() || self.store.is_broken();
+        let is_broken = self.disk.disk().is_broken() || self.store.is_broken();
         if is_broken {
             self.running = None;
             let power = env.disk_dice.chance(env.options.disk.power_permille);
