@@ -230,7 +230,7 @@ impl Environment {
             memo: Memo::new(Dice::new(seed, Stream::Signatures)),
             trace,
             marks: Marks::new(),
-            checkers: Checkers::new(Rc::clone(&options), Rc::clone(&founding), &keys),
+            checkers: Checkers::new(Rc::clone(&options), &founding, &keys),
             disk_dice: Dice::new(seed, Stream::Disk),
             lives: vec![0; keys.len()],
             replies: Vec::new(),

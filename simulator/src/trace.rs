@@ -78,16 +78,17 @@ pub enum What {
 fn timer_word(timer: &Timer) -> u64 {
     use quorate_consensus::Timer as Protocol;
     let (kind, view) = match timer {
-        Timer::Consensus(Protocol::Propose(view)) => (1, view.get()),
-        Timer::Consensus(Protocol::View(view)) => (2, view.get()),
-        Timer::Consensus(Protocol::Retry(view)) => (3, view.get()),
-        Timer::Consensus(Protocol::Relay(view)) => (4, view.get()),
+        Timer::Consensus(_, Protocol::Propose(view)) => (1, view.get()),
+        Timer::Consensus(_, Protocol::View(view)) => (2, view.get()),
+        Timer::Consensus(_, Protocol::Retry(view)) => (3, view.get()),
+        Timer::Consensus(_, Protocol::Relay(view)) => (4, view.get()),
         Timer::Bundle => (5, 0),
         Timer::Build => (6, 0),
         Timer::Judge => (7, 0),
         Timer::Execute => (8, 0),
         Timer::Fetch => (9, 0),
         Timer::Sync => (10, 0),
+        Timer::Guard => (11, 0),
     };
     view.wrapping_mul(16).wrapping_add(kind)
 }

@@ -227,7 +227,7 @@ impl World {
                 timers: node.timers(),
                 waiting: node.waiting(),
                 is_at_rest: !node.is_busy() && !node.is_paused,
-                log_bytes: node.disk.log_bytes(),
+                log_bytes: node.disk.disk().log_bytes(),
             };
             self.env.checkers.inspect(now, node.id, &seen);
         }

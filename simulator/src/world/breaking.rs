@@ -2,12 +2,13 @@
 use quorate_ledger::store::Memory;
 use quorate_ledger::store::memory::{Progress, Trouble as StoreTrouble, TroubleKind};
 use quorate_primitives::Height;
+use quorate_replica::vote_log::Folder;
 
 use super::{World, signed};
 use crate::disk::{Disk, Trouble};
 use crate::environment::{Down, Happening};
 use crate::faults::{FOLLOW_MS, Fault};
-use crate::files::Folder;
+use crate::mount::Mount;
 use crate::trace::What;
 
 /// Disk operations ahead at most, at which a crash is placed.
@@ -59,7 +60,7 @@ impl World {
         let after = dice.below(OPERATIONS_AHEAD_MAX);
         let part = dice.below(1_001);
         match dice.below(3) {
-            0 => self.nodes[node].disk.plan(after, Trouble::Crash, part),
+            0 => self.nodes[node].disk.disk().plan(after, Trouble::Crash, part),
             1 => {
                 let progress = match dice.below(3) {
                     0 => Progress::Nothing,
@@ -174,7 +175,7 @@ impl World {
         let (after, part) = (self.faults.dice.below(OPERATIONS_AHEAD_MAX), self.faults.dice.below(1_001));
         self.nodes[node].is_excused = true;
         if self.faults.dice.coin() {
-            self.nodes[node].disk.plan(after, trouble, part);
+            self.nodes[node].disk.disk().plan(after, trouble, part);
         } else {
             let kind = TroubleKind::Failure;
             let trouble = StoreTrouble { after: after / 4, kind, progress: Progress::Nothing };
@@ -184,7 +185,7 @@ impl World {
 
     fn strike_backup(&mut self) {
         let node = self.faults.dice.index(self.nodes.len());
-        let copy = Copy { disk: self.nodes[node].disk.clone(), store: self.nodes[node].store.backup() };
+        let copy = Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
         self.copies[node] = Some(copy);
     }
 
@@ -195,7 +196,7 @@ impl World {
         self.drop_links(node, power);
         let torn = power.then_some(self.env.options.disk.torn);
         let buried = &mut self.nodes[node];
-        buried.disk.restart(torn, &mut self.env.disk_dice);
+        buried.disk.disk().restart(torn, &mut self.env.disk_dice);
         let unsynced = buried.store.unsynced();
         let kept = if power { self.env.disk_dice.index(unsynced.saturating_add(1)) } else { unsynced };
         buried.store.restart(kept);
@@ -244,16 +245,16 @@ impl World {
         }
         let dice = &mut self.faults.dice;
         if dice.chance(faults.wipe_permille) {
-            self.nodes[node].disk.wipe(Folder::Log);
+            self.nodes[node].disk.disk().wipe(Folder::Log);
             self.forget(node, "vote log wiped");
         } else if dice.chance(faults.rot_permille) {
-            if self.nodes[node].disk.rot(dice) {
+            if self.nodes[node].disk.disk().rot(dice) {
                 self.forget(node, "vote log rotten");
             }
         } else if dice.chance(faults.restore_permille)
             && let Some(copy) = self.copies[node].take()
         {
-            self.nodes[node].disk = copy.disk;
+            self.nodes[node].disk = Mount::new(copy.disk);
             self.nodes[node].store = std::sync::Arc::new(copy.store);
             self.nodes[node].told = Height::ZERO;
             self.forget(node, "old data restored");

@@ -45,7 +45,7 @@ impl World {
         self.env.network.heal(core, longest);
         self.clients.listen_to(core);
         for node in core {
-            self.nodes[*node].disk.calm();
+            self.nodes[*node].disk.disk().calm();
             self.nodes[*node].store.plan(None);
             self.nodes[*node].effects_left = None;
             let now = self.env.now;
