@@ -31,8 +31,10 @@ pub enum Parcel {
     Message(Rc<Packet>),
     /// A question.
     Question {
-        /// Names the question at the asker.
+        /// Names the question at the asker, in the life in which it asked.
         request: u64,
+        /// The asker's life.
+        life: u64,
         /// The encoded question.
         packet: Rc<Packet>,
     },
@@ -55,7 +57,7 @@ impl Parcel {
     fn with(&self, packet: Rc<Packet>) -> Self {
         match self {
             Self::Message(_) => Self::Message(packet),
-            Self::Question { request, .. } => Self::Question { request: *request, packet },
+            Self::Question { request, life, .. } => Self::Question { request: *request, life: *life, packet },
             Self::Answer { request, .. } => Self::Answer { request: *request, packet },
         }
     }

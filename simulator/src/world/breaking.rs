@@ -185,7 +185,8 @@ impl World {
 
     fn strike_backup(&mut self) {
         let node = self.faults.dice.index(self.nodes.len());
-        let copy = Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
+        let copy =
+            Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
         self.copies[node] = Some(copy);
     }
 
@@ -256,7 +257,6 @@ impl World {
         {
             self.nodes[node].disk = Mount::new(copy.disk);
             self.nodes[node].store = std::sync::Arc::new(copy.store);
-            self.nodes[node].told = Height::ZERO;
             self.forget(node, "old data restored");
         }
     }
@@ -292,7 +292,10 @@ impl World {
         self.env.marks.hit(mark);
         self.env.note(Some(node), What::Note(mark, 0, 0));
         self.fates[node].has_forgotten = true;
+        self.fates[node].is_forgetful = true;
         self.nodes[node].is_excused = true;
+        // What only its log knew is gone with it.
+        self.nodes[node].told = Height::ZERO;
     }
 
     /// What an operator does when a node does not run any more.
@@ -303,9 +306,10 @@ impl World {
             self.env.marks.hit("ledger given up");
             self.lose_ledger(node);
         } else if has_forgotten && reason.starts_with("vote log") {
-            // Without its promises the key must not be used.
-            self.env.marks.hit("node given up");
-            self.fates[node].is_retired = true;
+            // The promises are lost; the key says what it may again when the others have told.
+            self.env.marks.hit("damaged vote log removed");
+            self.nodes[node].disk.disk().wipe(Folder::Log);
+            self.nodes[node].told = Height::ZERO;
         }
     }
 

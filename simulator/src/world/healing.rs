@@ -11,9 +11,7 @@ impl World {
     /// Any quorum of honest validators that can still be started; `None` if there is none.
     pub fn choose_core(&self, dice: &mut Dice) -> Option<Vec<usize>> {
         let validators = self.env.options.validators;
-        let mut able: Vec<usize> = (0..validators)
-            .filter(|node| self.env.checkers.is_honest(*node) && !self.fates[*node].is_retired)
-            .collect();
+        let mut able: Vec<usize> = (0..validators).filter(|node| self.is_able(*node)).collect();
         let quorum = crate::checkers::quorums::quorum(validators);
         if able.len() < quorum {
             return None;
@@ -22,6 +20,12 @@ impl World {
         able.truncate(quorum);
         able.sort_unstable();
         Some(able)
+    }
+
+    /// Whether a node is honest, can be started, and knows what it promised.
+    fn is_able(&self, node: usize) -> bool {
+        let fate = &self.fates[node];
+        self.env.checkers.is_honest(node) && !fate.is_retired && !fate.is_forgetful
     }
 
     /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
