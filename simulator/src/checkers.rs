@@ -13,6 +13,7 @@ mod votes;
 use quorate_primitives::certificate::Vote;
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
+use quorate_primitives::validators::ValidatorSet;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 use quorate_replica::{Committed, PeerMessage};
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub struct Checkers {
     options: Rc<Options>,
     /// The epochs that have begun, as a client knows them that trusts nothing but the genesis.
     epochs: BTreeMap<EpochNumber, TrustedEpoch>,
+    /// See [`Checkers::sets`], and the height that they are known from.
+    sets: (Height, Vec<ValidatorSet>),
     violation: Option<Violation>,
     honest: Vec<bool>,
     keys: Vec<PublicKey>,
@@ -73,6 +76,7 @@ impl Checkers {
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
             puppet_dice: Dice::new(seed, Stream::Puppets),
+            sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
             epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
             options,
         }
@@ -169,8 +173,27 @@ impl Checkers {
         }
         let finding = self.agreement.committed(node, committed);
         self.find(at, "agreement", finding);
+        self.know_sets(committed);
         let finding = self.handed_over(committed);
         self.find(at, "light client", finding);
+    }
+
+    /// Who validates in the epoch of the next block and in the two after it, by the highest block that
+    /// anybody told to be final.
+    #[must_use]
+    pub fn sets(&self) -> &[ValidatorSet] {
+        &self.sets.1
+    }
+
+    fn know_sets(&mut self, committed: &Committed) {
+        let executed = &committed.executed;
+        if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
+            return;
+        }
+        let epoch = executed.height().get() / self.options.epoch_length.max(1);
+        let sets = (0..3)
+            .filter_map(|ahead| executed.state().validators(EpochNumber::new(epoch.saturating_add(ahead))));
+        self.sets = (executed.height(), sets.collect());
     }
 
     /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.

@@ -121,6 +121,8 @@ pub enum Happening {
     },
     /// A client does something.
     Client(usize),
+    /// Something is decided about who validates.
+    Govern,
     /// Something breaks or is mended.
     Fault(Fault),
     /// A node that is down starts.

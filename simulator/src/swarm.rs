@@ -25,6 +25,10 @@ pub fn draw(seed: u64, profile: Profile, wishes: Wishes) -> Options {
     let mut options = calm(seed, profile);
     match profile {
         Profile::Lite => lite(&mut options, &mut dice),
+        Profile::Reconfigure => {
+            lite(&mut options, &mut dice);
+            reconfigure(&mut options, &mut dice);
+        }
         _ => lite(&mut options, &mut dice),
     }
     if let Some(validators) = wishes.validators {
@@ -48,6 +52,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
         faulty_ms_max: 120_000,
         events_max: 1_000_000,
         epoch_length: 0,
+        governing_mean_ms: 0,
         liveness: true,
         timings: Timings {
             timeout_min_ms: 100,
@@ -145,4 +150,13 @@ fn lite(options: &mut Options, dice: &mut Dice) {
     }
     options.disk.log_bytes = dice.between(4, 256).saturating_mul(1_024);
     options.clients.clients = dice.index(4);
+}
+
+/// Epochs that end all the time, and other validators in each.
+fn reconfigure(options: &mut Options, dice: &mut Dice) {
+    options.validators = dice.pick(&[4, 4, 5, 7]).copied().unwrap_or(4);
+    options.observers = dice.index(3).saturating_add(1);
+    options.epoch_length = dice.between(10, 25);
+    options.heights = options.epoch_length.saturating_mul(dice.between(4, 7));
+    options.governing_mean_ms = dice.between(300, 3_000);
 }

@@ -12,6 +12,7 @@ use crate::client::Clients;
 use crate::environment::{Environment, Happening};
 use crate::faults::Schedule;
 use crate::founding::{Founding, Workshop};
+use crate::governing::Governing;
 use crate::node::Node;
 use crate::options::Options;
 use crate::puppet::{Program, Repertoire, TWIN};
@@ -47,6 +48,8 @@ pub struct World {
     pub fates: Vec<Fate>,
     /// The clients.
     pub clients: Clients,
+    /// Who decides who validates.
+    pub governing: Governing,
     /// What breaks.
     pub faults: Schedule,
     clock_dice: Dice,
@@ -79,6 +82,7 @@ impl World {
             fates: vec![Fate::default(); nodes.len()],
             copies: (0..nodes.len()).map(|_| None).collect(),
             clients: Clients::new(&options, founding, presigned),
+            governing: Governing::new(options.seed, options.governing_mean_ms),
             faults: Schedule::new(&options),
             clock_dice: Dice::new(options.seed, Stream::Clocks),
             events: 0,
@@ -142,6 +146,9 @@ impl World {
             let at = self.clients.next_wake(self.env.now);
             self.env.schedule(at, Happening::Client(client));
         }
+        if let Some(at) = self.governing.next(self.env.now) {
+            self.env.schedule(at, Happening::Govern);
+        }
         self.env.schedule(Moment::from_ms(INSPECT_MS), Happening::Inspect);
         let Self { faults, env, .. } = self;
         faults.begin(env);
@@ -192,6 +199,7 @@ impl World {
                 self.notice(node, peer, generation, certain);
             }
             Happening::Client(client) => self.client(client),
+            Happening::Govern => self.govern(),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Start(node) => self.start(node),
             Happening::Inspect => self.inspect(),

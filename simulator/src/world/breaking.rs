@@ -185,7 +185,8 @@ impl World {
 
     fn strike_backup(&mut self) {
         let node = self.faults.dice.index(self.nodes.len());
-        let copy = Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
+        let copy =
+            Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
         self.copies[node] = Some(copy);
     }
 
