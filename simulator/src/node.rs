@@ -179,6 +179,7 @@ impl Node {
         match self.restore(env) {
             Ok(running) => {
                 self.running = Some(Box::new(running));
+                self.is_excused = false;
                 self.step(env, Event::Start);
                 self.drive(env);
             }
@@ -235,6 +236,7 @@ impl Node {
             return;
         }
         env.note(Some(self.id), What::Note("refuses to start", 0, 0));
+        env.note(Some(self.id), What::Reason(error.to_string().into()));
         if self.is_excused {
             env.marks.hit("refused to start");
         } else {
@@ -261,6 +263,7 @@ impl Node {
         }
         self.running = None;
         env.note(Some(self.id), What::Note("stops", 0, 0));
+        env.note(Some(self.id), What::Reason(reason.as_str().into()));
         if !self.is_excused {
             env.violate("stopped", format!("node {} stops by itself: {reason}", self.id));
         }

@@ -69,6 +69,8 @@ pub enum What {
     Recorded(u64, u64),
     /// A block was committed.
     Committed(Height, Hash),
+    /// Somebody gave a reason.
+    Reason(Rc<str>),
     /// Something else: what, and two numbers or parts of hashes that belong to it.
     Note(&'static str, u64, u64),
 }
@@ -108,6 +110,7 @@ impl What {
             Self::Signed(claim) => [5, claim_word(claim), 0],
             Self::Recorded(count, bytes) => [6, *count, *bytes],
             Self::Committed(height, block) => [7, height.get(), word(block)],
+            Self::Reason(text) => [8, digest(text.as_bytes()), 0],
             Self::Note(name, first, second) => [digest(name.as_bytes()), *first, *second],
         }
     }
@@ -123,6 +126,7 @@ impl fmt::Display for What {
             Self::Signed(claim) => write!(f, "signs {}", claim_text(claim)),
             Self::Recorded(count, _) => write!(f, "records {count}"),
             Self::Committed(height, block) => write!(f, "commits {} at height {height}", short(block)),
+            Self::Reason(text) => write!(f, "because {text}"),
             Self::Note(name, first, second) => write!(f, "{name} {first} {second}"),
         }
     }

@@ -34,6 +34,8 @@ pub struct Fate {
     pub is_starting: bool,
     /// It forgot or damaged what it had promised to keep.
     pub has_forgotten: bool,
+    /// Its ledger lacks blocks up to this height, which others hold.
+    pub regains: Option<quorate_primitives::Height>,
     /// Its clock may be wrong by any amount.
     pub has_wrong_clock: bool,
 }

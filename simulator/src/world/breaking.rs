@@ -218,7 +218,8 @@ impl World {
             return;
         }
         self.fates[node].is_starting = true;
-        let longest = self.env.options.faults.down_ms_max.max(1).saturating_mul(1_000);
+        let longest = if self.faults.is_on { self.env.options.faults.down_ms_max.max(1) } else { 5 };
+        let longest = longest.saturating_mul(1_000);
         let at = self.env.now.after_micros(self.faults.dice.between(1_000, longest.max(2_000)));
         self.env.schedule(at, Happening::Start(node));
     }
@@ -226,17 +227,18 @@ impl World {
     /// Now and then a crash takes more than memory with it.
     fn damage(&mut self, node: usize) {
         let faults = self.env.options.faults.clone();
-        let dice = &mut self.faults.dice;
         if !self.faults.is_on {
             return;
         }
-        if dice.chance(faults.ledger_rollback_permille) {
+        let may_lose = self.may_lose_ledger(node);
+        let dice = &mut self.faults.dice;
+        if may_lose && dice.chance(faults.ledger_rollback_permille) {
             let back = self.nodes[node].store.history();
             let back = dice.index(back.saturating_add(1));
             self.nodes[node].store.rewind(back);
             self.nodes[node].is_excused = true;
             self.env.marks.hit("ledger rolled back");
-        } else if dice.chance(faults.ledger_loss_permille) {
+        } else if may_lose && dice.chance(faults.ledger_loss_permille) {
             self.lose_ledger(node);
         }
         if !self.may_forget(node) {
@@ -263,7 +265,22 @@ impl World {
     fn lose_ledger(&mut self, node: usize) {
         self.nodes[node].store.wipe();
         self.nodes[node].told = Height::ZERO;
+        self.fates[node].regains = Some(self.env.checkers.height());
         self.env.marks.hit("ledger lost");
+    }
+
+    /// Whether the others hold enough copies of every block for this node to lose its own: at most `f`
+    /// validators lack any of them at a time.
+    fn may_lose_ledger(&mut self, node: usize) -> bool {
+        let mut lacking = 0_usize;
+        for (other, fate) in self.nodes.iter().zip(&mut self.fates) {
+            if fate.regains.is_some_and(|height| crate::run::at_least(other.height(), height)) {
+                fate.regains = None;
+            }
+            let lacks = fate.regains.is_some() || fate.is_retired;
+            lacking = lacking.saturating_add(usize::from(lacks && other.is_validator && other.id != node));
+        }
+        lacking < self.env.options.faulty_max()
     }
 
     /// Whether a node may forget its promises: it did so before, or not too many did.

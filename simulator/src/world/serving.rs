@@ -94,14 +94,9 @@ impl World {
                 Ok(Admitted::Pending) => {}
                 Err(_) => self.env.marks.hit("reply: refused"),
             }
-            if let Ok(Admitted::AlreadyCommitted { height }) = outcome
-                && let Some(request) =
-                    usize::try_from(ticket).ok().and_then(|number| self.clients.request(number))
-            {
-                let id = request.transaction.id();
+            if let Some((id, height)) = self.clients.replied(ticket, &outcome, now) {
                 self.told(now, usize::MAX, id, height);
             }
-            self.clients.replied(ticket, &outcome, now);
         }
     }
 }
