@@ -286,6 +286,8 @@ impl Checkers {
 
     /// What can only be said when the run is over.
     pub fn finish(&mut self, at: Moment) {
+        let finding = self.agreement.finish();
+        self.find(at, "durability", finding);
         let finding = self.certificates.finish(&self.agreement, &self.votes, &self.epochs);
         self.find(at, "certificates", finding);
     }

@@ -205,7 +205,8 @@ impl<'a> Stage<'a> {
     /// Asks a node. `request` comes back with the answer.
     pub fn ask(&mut self, to: usize, request: u64, question: &Question) {
         let packet = Rc::new(Packet::new(codec::encode(question)));
-        self.env.send(self.node, to, &Parcel::Question { request, packet });
+        let life = self.env.lives.get(self.node).copied().unwrap_or_default();
+        self.env.send(self.node, to, &Parcel::Question { request, life, packet });
     }
 
     /// Answers a question of a node.

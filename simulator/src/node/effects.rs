@@ -137,7 +137,8 @@ impl Node {
         env.note(Some(self.id), What::Note("asks", request, packet.digest()));
         let reachable = env.nodes_of(to).iter().any(|node| env.network.is_open(self.id, *node));
         if reachable {
-            env.send_to_key(self.id, to, &Parcel::Question { request, packet });
+            let life = env.lives.get(self.id).copied().unwrap_or_default();
+            env.send_to_key(self.id, to, &Parcel::Question { request, life, packet });
         } else if let Some(running) = self.running.as_mut() {
             running.inbox.push_back(Event::Answered { request, from: *to, answer: None });
         }
@@ -240,11 +241,10 @@ impl Node {
                     None => self.cut_off(env, from),
                 }
             }
-            Parcel::Question { request, packet } => {
+            Parcel::Question { request, life, packet } => {
                 match codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     Ok(question) => {
                         let token = env.next();
-                        let life = env.lives.get(from).copied().unwrap_or_default();
                         if let Some(running) = self.running.as_mut() {
                             running.asked.insert(token, (from, life, request));
                         }
@@ -309,7 +309,7 @@ impl Node {
                     puppet.message(stage, from, message);
                 }
             }
-            Parcel::Question { request, packet } => {
+            Parcel::Question { request, packet, .. } => {
                 if let Ok(question) = codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     puppet.question(stage, from, request, question);
                 }

@@ -1,5 +1,6 @@
 //! Makes a part of the network whole, and leaves the rest as it is.
 use quorate_primitives::Height;
+use quorate_replica::Voice;
 use std::collections::BTreeSet;
 
 use super::World;
@@ -16,10 +17,7 @@ impl World {
         for set in self.env.checkers.sets() {
             let members = set.members().iter().filter_map(|member| {
                 let nodes = self.env.nodes_of(&member.key);
-                nodes
-                    .iter()
-                    .copied()
-                    .find(|node| self.env.checkers.is_honest(*node) && !self.fates[*node].is_retired)
+                nodes.iter().copied().find(|node| self.is_able(*node))
             });
             let mut able: Vec<usize> = members.collect();
             let quorum = crate::checkers::quorums::quorum(set.len());
@@ -32,6 +30,15 @@ impl World {
             core.extend(able.into_iter().take(quorum));
         }
         Some(core.into_iter().collect())
+    }
+
+    /// Whether a node does its part once it is healed. One that forgot its votes may need the answers of
+    /// others that are not healed, so it counts as faulty until it votes again.
+    fn is_able(&self, node: usize) -> bool {
+        let voice = self.nodes[node].status().map(|status| status.voice);
+        let recalls = !self.fates[node].has_forgotten
+            || voice.is_some_and(|voice| !matches!(voice, Voice::Quarantined | Voice::Silent { .. }));
+        self.env.checkers.is_honest(node) && !self.fates[node].is_retired && recalls
     }
 
     /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
