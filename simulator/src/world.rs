@@ -251,7 +251,9 @@ impl World {
 fn describe(node: &Node, fate: &Fate) -> String {
     let state = match node.status() {
         Some(status) => format!(
-            "view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            "{:?} epoch {} view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            status.voice,
+            status.epoch,
             status.view,
             status.finalized_view,
             status.height,
