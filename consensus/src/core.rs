@@ -23,6 +23,24 @@ pub(crate) const RETAIN: u64 = 16;
 /// through descendants.
 pub(crate) const OPEN_MAX: u64 = 256;
 
+/// Whether this validator may speak (rule R14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Voice {
+    /// Why it makes no claim at all, if it makes none.
+    mute: Option<Mute>,
+    /// It makes no claim before this view, because it may have made one that it forgot.
+    from: View,
+}
+
+/// Why a validator makes no claims at all (rule R14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mute {
+    /// The others have not yet said what they know of its votes.
+    Asking,
+    /// Its journal was lost: it may have voted in any view.
+    Forgetful,
+}
+
 /// What this validator knows for certain, and what it has promised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Core {
@@ -36,6 +54,8 @@ pub(crate) struct Core {
     fault: Option<Fault>,
     /// The latest finalization, until the journal has it.
     floor: Option<Certificate>,
+    /// Whether and from which view on claims may be made.
+    voice: Voice,
     /// There is work to order.
     pending: bool,
     /// The timers of this view were armed to wait for the idle interval.
@@ -59,6 +79,7 @@ impl Core {
             blocks: BTreeMap::new(),
             fault: None,
             floor: None,
+            voice: Voice::default(),
             pending: false,
             idle: false,
             building: false,
@@ -90,6 +111,11 @@ impl Core {
 
     pub(crate) fn finalization(&self) -> Option<&Certificate> {
         self.slots.get(&self.finalized.0)?.held(ClaimKind::Finalize)
+    }
+
+    /// All certificates that are kept.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.slots.values().flat_map(Slot::certificates)
     }
 
     /// The certificates of the view before this one, by which it was entered.
@@ -174,7 +200,7 @@ impl Core {
             return self.stop(Fault::Contradiction { held, found: claim }, out);
         }
         let signed = self.me.is_some_and(|me| certificate.signers.contains(me));
-        if signed && !self.own_claims(claim.view()).contains(&claim) {
+        if signed && !self.may_have_forgotten(&claim) && !self.own_claims(claim.view()).contains(&claim) {
             return self.stop(Fault::KeyUsedElsewhere { claim }, out);
         }
         self.hold(certificate.clone(), false);
@@ -307,7 +333,7 @@ impl Core {
     fn promise(&mut self, claim: Claim, out: &mut Step) -> bool {
         let (view, kind) = (claim.view(), claim.kind());
         let promised = self.slots.get(&view).is_some_and(|slot| slot.own.forbids(kind));
-        if self.me.is_none() || self.fault.is_some() || self.is_closed() || promised {
+        if !self.may_speak(view) || self.fault.is_some() || self.is_closed() || promised {
             return false;
         }
         out.journal.extend(self.floor.take().map(Record::Floor));
@@ -333,6 +359,39 @@ impl Core {
         }
     }
 
+    /// Rule R14: whether a claim may be made in a view.
+    pub(crate) fn may_speak(&self, view: View) -> bool {
+        self.me.is_some() && self.voice.mute.is_none() && view >= self.voice.from
+    }
+
+    /// Why no claim is made at all, and the first view in which one may be made.
+    pub(crate) fn voice(&self) -> (Option<Mute>, View) {
+        (self.voice.mute, self.voice.from)
+    }
+
+    /// Whether a claim of this validator may be one that its journal lost.
+    pub(crate) fn may_have_forgotten(&self, claim: &Claim) -> bool {
+        self.voice.mute == Some(Mute::Forgetful) || claim.view() < self.voice.from
+    }
+
+    pub(crate) fn mute(&mut self, why: Mute) {
+        self.voice.mute = Some(why);
+    }
+
+    /// Rule R14: claims may be made from this view on. The timers of the current view begin anew, since
+    /// what they led to was not done.
+    pub(crate) fn speak(&mut self, from: View, out: &mut Step) {
+        if self.voice.mute.take().is_none() {
+            return;
+        }
+        if from > self.voice.from {
+            self.voice.from = from;
+            out.journal.push(Record::Silence { before: from });
+        }
+        self.arm(out);
+        out.effects.extend(self.own_claims(self.view).into_iter().map(Effect::Vote));
+    }
+
     pub(crate) fn stop(&mut self, fault: Fault, out: &mut Step) {
         out.effects.push(Effect::Halt(fault.clone()));
         self.fault = Some(fault);
@@ -346,6 +405,7 @@ impl Core {
             Record::Own(claim) => {
                 self.slots.entry(claim.view()).or_default().own.record(&claim);
             }
+            Record::Silence { before } => self.voice.from = self.voice.from.max(before),
             Record::Held(certificate) | Record::Floor(certificate) => {
                 self.view = self.view.max(certificate.claim.view().next());
                 if certificate.claim.view() > self.finalized.0 {
@@ -366,6 +426,8 @@ impl Core {
     pub(crate) fn records(&self) -> Vec<Record> {
         let from = self.finalized.0.next();
         let mut records: Vec<Record> = self.finalization().cloned().map(Record::Floor).into_iter().collect();
+        let silence = Some(self.voice.from).filter(|before| *before >= from);
+        records.extend(silence.map(|before| Record::Silence { before }));
         for slot in self.slots.range(from..).map(|(_, slot)| slot) {
             records.extend(slot.durable().cloned().map(Record::Held));
         }

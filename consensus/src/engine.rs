@@ -8,8 +8,8 @@ use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::validators::Signers;
 use quorate_primitives::{Hash, View};
 
-use crate::core::Core;
 use crate::core::slot::Reason;
+use crate::core::{Core, Mute};
 use crate::epoch::Epoch;
 use crate::leader::Attendance;
 use crate::message::{Evidence, EvidenceKind, Message, Proposal, Want};
@@ -92,6 +92,11 @@ impl Engine {
         self.core.restore(record);
     }
 
+    /// Makes no claim until [`Input::Speak`] (rule R14). Before [`start`](Self::start).
+    pub fn mute(&mut self, why: Mute) {
+        self.core.mute(why);
+    }
+
     /// Begins, once, after all records were restored: says again what was said before, and sets timers.
     pub fn start(&mut self) -> Step {
         let mut out = Step::default();
@@ -119,6 +124,8 @@ impl Engine {
             Input::Judged { block, verdict } => self.core.judged(block, verdict, &mut out),
             Input::Executed { block, outcome } => self.core.executed(block, outcome, &mut out),
             Input::Connected(member) => self.connected(member, &mut out),
+            Input::Speak { from } => self.core.speak(from, &mut out),
+            Input::Seen(vote) => self.seen(vote, &mut out),
             Input::Pending => self.core.work_arrived(&mut out),
         }
         self.settle(before, &mut out);
@@ -135,6 +142,10 @@ impl Engine {
         }
         self.core.advance(out);
         self.repair.resolve(&self.core.missing(), self.core.leader(), out);
+        if self.core.voice().0.is_some() {
+            // Nothing is said again either, until it is certain that nobody else speaks for us.
+            out.effects.retain(|effect| !matches!(effect, Effect::Vote(_)));
+        }
     }
 
     /// What rule R1 asks for outside of the core.
@@ -225,6 +236,21 @@ impl Engine {
         self.core.finalization()
     }
 
+    /// Why no claim is made at all, if none is, and the first view in which one may be made (rule R14).
+    #[must_use]
+    pub fn voice(&self) -> (Option<Mute>, View) {
+        self.core.voice()
+    }
+
+    /// The latest vote of a validator that is known here, its signature not necessarily checked: what
+    /// that validator is told when it asks whether its journal is whole (rule R14).
+    #[must_use]
+    pub fn latest_vote_of(&self, member: u8) -> Option<Vote> {
+        let certified = self.core.certificates().filter_map(|certificate| vote_in(certificate, member));
+        let cast = self.tally.votes_of(member).cloned();
+        cast.chain(certified).max_by_key(|vote| (vote.claim.view(), vote.claim.kind()))
+    }
+
     /// The fixed facts.
     #[must_use]
     pub fn epoch(&self) -> &Arc<Epoch> {
@@ -267,4 +293,11 @@ impl Engine {
     pub fn records(&self) -> Vec<Record> {
         self.core.records()
     }
+}
+
+/// The vote of one signer in a certificate.
+fn vote_in(certificate: &Certificate, signer: u8) -> Option<Vote> {
+    let place = certificate.signers.iter().position(|index| index == signer)?;
+    let signature = *certificate.signatures.iter().nth(place)?;
+    Some(Vote { claim: certificate.claim, signer, signature })
 }

@@ -48,6 +48,10 @@
 //! - **R12 Silence.** A leader that has not voted for more than eight views, while a quorum has, is not
 //!   waited for. At most `n` views in a row end that way without a block; then timers must fire.
 //! - **R13 Schedule.** Each validator leads in turn, in an order drawn from the epoch's context.
+//! - **R14 Guard.** After every start a validator makes no claim before the others have told it what they
+//!   know of its votes; a vote that its journal does not hold stops it, since its key is used elsewhere
+//!   or its journal is an old copy. Without a journal it makes none before a view that it cannot have
+//!   voted in. What is known is asked by the driver and told with [`Input::Speak`] and [`Input::Seen`].
 //!
 //! # What is on record before what is said
 //!
@@ -109,6 +113,7 @@ mod leader;
 
 pub mod engine;
 
+pub use core::Mute;
 pub use engine::{Engine, Status};
 pub use epoch::{Anchor, Epoch};
 pub use message::{Evidence, EvidenceKind, MESSAGE_BYTES_MAX, Message, PROOF_MAX, Proposal, Want};

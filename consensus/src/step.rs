@@ -142,6 +142,14 @@ pub enum Input {
     },
     /// A validator became reachable.
     Connected(u8),
+    /// This validator may vote from this view on (rule R14). Ends what [`Engine::mute`](crate::Engine::mute)
+    /// began; a later bound that the journal holds stays.
+    Speak {
+        /// The first view in which a claim may be made.
+        from: View,
+    },
+    /// Somebody holds a vote with our key. If the journal does not have it, the key is used elsewhere.
+    Seen(Vote),
     /// There is something to order, and all validators know it. It holds until the next block is
     /// notarized: what is left over then is said again. Saying it twice is harmless.
     Pending,
@@ -166,6 +174,12 @@ pub enum Record {
     Held(Certificate),
     /// A finalization. Own claims and certificates of views up to it are no longer needed.
     Floor(Certificate),
+    /// What was claimed in views before this one is forgotten, so nothing is claimed there again
+    /// (rule R14).
+    Silence {
+        /// The first view in which a claim may be made.
+        before: View,
+    },
 }
 
 /// Something to be done.

@@ -194,6 +194,11 @@ impl Tally {
         (entry.standing == Standing::Verified).then_some(&entry.vote)
     }
 
+    /// The votes of one validator that are kept, checked or not.
+    pub(crate) fn votes_of(&self, signer: u8) -> impl Iterator<Item = &Vote> {
+        self.ballots.values().filter_map(move |ballot| ballot.get(&signer)).map(|entry| &entry.vote)
+    }
+
     /// Who voted, checked or not.
     pub(crate) fn voters(&self, view: View, kind: ClaimKind) -> Signers {
         let ballot = self.ballots.get(&(view, kind));

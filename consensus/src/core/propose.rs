@@ -34,6 +34,7 @@ impl Core {
     fn may_lead(&self) -> bool {
         let own = self.slots.get(&self.view).map(|slot| &slot.own);
         self.me == Some(self.leader())
+            && self.may_speak(self.view)
             && self.fault.is_none()
             && !self.is_closed()
             && own.is_none_or(|own| !own.forbids(ClaimKind::Notarize))

@@ -32,7 +32,10 @@ impl Engine {
             return;
         }
         if self.core.me == Some(from) {
-            return self.received_from_self(message, out);
+            if let Message::Vote(vote) = message {
+                self.seen(vote, out);
+            }
+            return;
         }
         self.repair.saw(from, &message);
         match message {
@@ -48,10 +51,10 @@ impl Engine {
         }
     }
 
-    /// Another machine with our key is talking to us.
-    fn received_from_self(&mut self, message: Message, out: &mut Step) {
-        let Message::Vote(vote) = message else { return };
-        let known = self.core.own_claims(vote.claim.view()).contains(&vote.claim);
+    /// A vote with our own key that somebody holds. If we did not make it, another machine has the key.
+    pub(super) fn seen(&mut self, vote: Vote, out: &mut Step) {
+        let known = self.core.own_claims(vote.claim.view()).contains(&vote.claim)
+            || self.core.may_have_forgotten(&vote.claim);
         let current = vote.claim.view() > self.core.finalized().0;
         let busy = self.pending.values().any(|pending| matches!(pending, Pending::Foreign(_)));
         if known || busy || !current || self.core.me != Some(vote.signer) {

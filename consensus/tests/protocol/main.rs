@@ -10,6 +10,7 @@ mod adversary;
 mod flood;
 mod quorum;
 mod restart;
+mod rules_guard;
 mod rules_help;
 mod rules_lead;
 mod rules_vote;
