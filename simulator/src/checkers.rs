@@ -10,11 +10,12 @@ mod certificates;
 pub mod quorums;
 mod votes;
 
-use quorate_ledger::{Ledger, State};
+use quorate_ledger::{Executed, Ledger, State};
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
+use quorate_primitives::validators::ValidatorSet;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 use quorate_replica::{Committed, PeerMessage};
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ pub struct Checkers {
     options: Rc<Options>,
     /// The epochs that have begun, as a client knows them that trusts nothing but the genesis.
     epochs: BTreeMap<EpochNumber, TrustedEpoch>,
+    /// See [`Checkers::sets`], and the height that they are known from.
+    sets: (Height, Vec<ValidatorSet>),
     violation: Option<Violation>,
     honest: Vec<bool>,
     keys: Vec<PublicKey>,
@@ -84,6 +87,7 @@ impl Checkers {
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
             puppet_dice: Dice::new(seed, Stream::Puppets),
+            sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
             epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
             options,
         }
@@ -180,6 +184,7 @@ impl Checkers {
         }
         let finding = self.agreement.committed(node, committed);
         self.find(at, "agreement", finding);
+        self.know_sets(&committed.executed);
         let Some(header) = committed.executed.header() else { return };
         let (outcome, state) = (*committed.executed.outcome(), committed.executed.state());
         let certificate = committed.certificate.as_ref();
@@ -192,9 +197,27 @@ impl Checkers {
         if self.is_honest(node) {
             let finding = self.agreement.found(node, ledger);
             self.find(at, "agreement", finding);
+            self.know_sets(ledger.head());
             let finding = self.handed_over_in(ledger);
             self.find(at, "light client", finding);
         }
+    }
+
+    /// Who validates in the epoch of the next block and in the two after it, by the highest block that
+    /// anybody told to be final.
+    #[must_use]
+    pub fn sets(&self) -> &[ValidatorSet] {
+        &self.sets.1
+    }
+
+    fn know_sets(&mut self, executed: &Executed) {
+        if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
+            return;
+        }
+        let epoch = executed.height().get() / self.options.epoch_length.max(1);
+        let sets = (0..3)
+            .filter_map(|ahead| executed.state().validators(EpochNumber::new(epoch.saturating_add(ahead))));
+        self.sets = (executed.height(), sets.collect());
     }
 
     /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.
@@ -300,6 +323,8 @@ impl Checkers {
 
     /// What can only be said when the run is over.
     pub fn finish(&mut self, at: Moment) {
+        let finding = self.agreement.finish();
+        self.find(at, "durability", finding);
         let finding = self.certificates.finish(&self.agreement, &self.votes, &self.epochs);
         self.find(at, "certificates", finding);
     }

@@ -33,7 +33,7 @@ pub enum Parcel {
     Question {
         /// Names the question at the asker, in the life in which it asked.
         request: u64,
-        /// The asker's life.
+        /// In which of its lives the asker asked: an answer belongs to the connection of its question.
         life: u64,
         /// The encoded question.
         packet: Rc<Packet>,
@@ -123,6 +123,8 @@ pub enum Happening {
     },
     /// A client does something.
     Client(usize),
+    /// Something is decided about who validates.
+    Govern,
     /// Something breaks or is mended.
     Fault(Fault),
     /// A node that is down starts.

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod environment;
 pub mod faults;
 pub mod founding;
+pub mod governing;
 pub mod mount;
 pub mod network;
 pub mod node;

@@ -45,10 +45,11 @@ enum Class {
     WrongRequests,
     SmallPools,
     Observers,
+    Epochs,
 }
 
 impl Class {
-    const ALL: [Class; 22] = [
+    const ALL: [Class; 23] = [
         Self::Loss,
         Self::Duplicates,
         Self::Overtaking,
@@ -71,6 +72,7 @@ impl Class {
         Self::WrongRequests,
         Self::SmallPools,
         Self::Observers,
+        Self::Epochs,
     ];
 }
 
@@ -200,6 +202,10 @@ fn switch_on(options: &mut Options, class: Class, dice: &mut Dice) {
             options.timings.pool_sender_max = dice.index(20).saturating_add(2);
         }
         Class::Observers => options.observers = dice.index(2).saturating_add(1),
+        Class::Epochs => {
+            options.epoch_length = dice.between(10, 80);
+            options.governing_mean_ms = if dice.coin() { 0 } else { dice.between(1_000, 10_000) };
+        }
     }
 }
 
@@ -302,7 +308,7 @@ fn special(options: &mut Options, dice: &mut Dice) {
             options.clients.wrong_permille = dice.between(300, 900);
             options.clients.variety_permille = 1_000;
         }
-        Profile::Reconfigure => options.epoch_length = dice.between(10, 40),
+        Profile::Reconfigure => reconfigure(options, dice),
         Profile::Lite
         | Profile::Swarm
         | Profile::Storage
@@ -325,6 +331,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
         faulty_ms_max: 120_000,
         events_max: 1_000_000,
         epoch_length: 0,
+        governing_mean_ms: 0,
         liveness: true,
         timings: Timings {
             timeout_min_ms: 100,
@@ -422,4 +429,13 @@ fn lite(options: &mut Options, dice: &mut Dice) {
     }
     options.disk.log_bytes = dice.between(4, 256).saturating_mul(1_024);
     options.clients.clients = dice.index(4);
+}
+
+/// Epochs that end all the time, and other validators in each.
+fn reconfigure(options: &mut Options, dice: &mut Dice) {
+    options.validators = dice.pick(&[4, 4, 5, 7]).copied().unwrap_or(4);
+    options.observers = dice.index(3).saturating_add(1);
+    options.epoch_length = dice.between(10, 30);
+    options.heights = options.epoch_length.saturating_mul(dice.between(4, 8));
+    options.governing_mean_ms = dice.between(300, 3_000);
 }

@@ -13,6 +13,7 @@ use crate::client::Clients;
 use crate::environment::{Environment, Happening};
 use crate::faults::Schedule;
 use crate::founding::{Founding, Workshop};
+use crate::governing::Governing;
 use crate::node::Node;
 use crate::options::Options;
 use crate::puppet::{Program, Repertoire, TWIN};
@@ -52,6 +53,8 @@ pub struct World {
     pub fates: Vec<Fate>,
     /// The clients.
     pub clients: Clients,
+    /// Who decides who validates.
+    pub governing: Governing,
     /// What breaks.
     pub faults: Schedule,
     clock_dice: Dice,
@@ -84,6 +87,7 @@ impl World {
             fates: vec![Fate::default(); nodes.len()],
             copies: (0..nodes.len()).map(|_| None).collect(),
             clients: Clients::new(&options, founding, presigned),
+            governing: Governing::new(options.seed, options.governing_mean_ms),
             faults: Schedule::new(&options),
             clock_dice: Dice::new(options.seed, Stream::Clocks),
             events: 0,
@@ -147,6 +151,9 @@ impl World {
             let at = self.clients.next_wake(self.env.now);
             self.env.schedule(at, Happening::Client(client));
         }
+        if let Some(at) = self.governing.next(self.env.now) {
+            self.env.schedule(at, Happening::Govern);
+        }
         self.env.schedule(Moment::from_ms(INSPECT_MS), Happening::Inspect);
         let Self { faults, env, .. } = self;
         faults.begin(env);
@@ -197,6 +204,7 @@ impl World {
                 self.notice(node, peer, generation, certain);
             }
             Happening::Client(client) => self.client(client),
+            Happening::Govern => self.govern(),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Start(node) => self.start(node),
             Happening::Inspect => self.inspect(),
@@ -224,7 +232,7 @@ impl World {
         self.env.schedule(self.env.now.after_ms(INSPECT_MS), Happening::Inspect);
         for (node, fate) in self.nodes.iter().zip(&mut self.fates) {
             let Some(status) = node.status() else { continue };
-            if fate.is_forgetful && matches!(status.voice, Voice::Free | Voice::Silent { .. }) {
+            if fate.is_forgetful && status.voice == Voice::Free {
                 fate.is_forgetful = false;
                 self.env.marks.hit("votes again after a loss");
             }
@@ -250,7 +258,9 @@ impl World {
 fn describe(node: &Node, fate: &Fate) -> String {
     let state = match node.status() {
         Some(status) => format!(
-            "view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            "{:?} epoch {} view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            status.voice,
+            status.epoch,
             status.view,
             status.finalized_view,
             status.height,

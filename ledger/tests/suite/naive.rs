@@ -4,7 +4,7 @@ use quorate_genesis::Genesis;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome, history_leaf};
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::codec::{List, Text, encode};
+use quorate_primitives::codec::{List, encode};
 use quorate_primitives::evidence::{Accusation, EvidenceKind, RecordedEvidence};
 use quorate_primitives::merkle::{Leaf, list_root, tree_root};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
@@ -17,8 +17,10 @@ use quorate_primitives::transaction::{
     Assert, Nonce, Operation, Output, Quantity, SignedTransaction, Transaction,
 };
 use quorate_primitives::validators::{Validator, ValidatorSet};
-use quorate_primitives::{Amount, Domain, EpochNumber, Hash, PublicKey, Signature, Timestamp};
+use quorate_primitives::{Amount, EpochNumber, Hash, PublicKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod validators;
 
 type GrantKey = (AccountId, Permission, Scope);
 
@@ -369,65 +371,6 @@ impl Act<'_> {
                 self.renew(actor, (name, *key), possession)
             }
         }
-    }
-
-    fn members(&self) -> Vec<Validator> {
-        self.books.set_of(self.epoch.next().next()).members().to_vec()
-    }
-
-    fn elect(&mut self, members: Vec<Validator>, event: impl Fn(EpochNumber) -> Event) {
-        let from = self.epoch.next().next();
-        self.books.sets.insert(from, members);
-        self.events.push(event(from));
-    }
-
-    fn join(&mut self, actor: AccountId, new: &Validator, possession: &Signature) -> Done {
-        self.permitted(actor, Permission::ValidatorManage, &Scope::Chain, 0)?;
-        ensure(self.organisations.contains_key(&new.organisation), Failure::OrganisationUnknown)?;
-        let mut members = self.members();
-        let taken = |member: &Validator| member.name == new.name || member.key == new.key;
-        ensure(!members.iter().any(taken), Failure::ValidatorExists)?;
-        self.sound(new, possession)?;
-        ensure(members.len() < 128, Failure::ValidatorSetFull)?;
-        members.push(new.clone());
-        let Validator { name, organisation, key } = new;
-        self.elect(members, |from| Event::ValidatorAdded {
-            name: name.clone(),
-            organisation: organisation.clone(),
-            key: *key,
-            from,
-        });
-        Ok(())
-    }
-
-    fn leave(&mut self, actor: AccountId, name: &Text<32>) -> Done {
-        self.permitted(actor, Permission::ValidatorManage, &Scope::Chain, 0)?;
-        let (gone, rest): (Vec<_>, Vec<_>) =
-            self.members().into_iter().partition(|member| member.name == *name);
-        ensure(!gone.is_empty(), Failure::ValidatorUnknown)?;
-        ensure(!rest.is_empty(), Failure::ValidatorSetEmpty)?;
-        let key = gone[0].key;
-        self.elect(rest, |from| Event::ValidatorRemoved { name: name.clone(), key, from });
-        Ok(())
-    }
-
-    fn renew(&mut self, actor: AccountId, (name, key): (&Text<32>, PublicKey), proof: &Signature) -> Done {
-        let mut members = self.members();
-        let at = members.iter().position(|member| member.name == *name).ok_or(Failure::ValidatorUnknown)?;
-        let scope = Scope::Organisation(members[at].organisation.clone());
-        self.permitted(actor, Permission::ValidatorManage, &scope, 0)?;
-        ensure(members.iter().all(|member| member.key != key), Failure::ValidatorExists)?;
-        members[at].key = key;
-        self.sound(&members[at], proof)?;
-        self.elect(members, |from| Event::ValidatorKeyRotated { name: name.clone(), key, from });
-        Ok(())
-    }
-
-    fn sound(&self, new: &Validator, possession: &Signature) -> Done {
-        ensure(!new.name.as_str().is_empty() && new.key.check().is_ok(), Failure::ValidatorInvalid)?;
-        let message = encode(&(self.chain, new.name.clone(), new.organisation.clone(), new.key));
-        let proven = new.key.verify(Domain::SignPossession, &message, possession);
-        ensure(proven, Failure::PossessionInvalid)
     }
 
     fn permitted(&self, actor: AccountId, permission: Permission, scope: &Scope, amount: u128) -> Done {

@@ -24,6 +24,7 @@ impl Gate {
             }
             LogRecord::Consensus { record: Record::Held(_) | Record::Silence { .. }, .. }
             | LogRecord::Body { .. }
+            | LogRecord::Epoch(_)
             | LogRecord::Quarantine => {}
         }
     }

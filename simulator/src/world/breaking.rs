@@ -247,6 +247,8 @@ impl World {
         let dice = &mut self.faults.dice;
         if dice.chance(faults.wipe_permille) {
             self.nodes[node].disk.disk().wipe(Folder::Log);
+            // What it told was safe with the log only, as far as the ledger was not synced.
+            self.nodes[node].told = Height::ZERO;
             self.forget(node, "vote log wiped");
         } else if dice.chance(faults.rot_permille) {
             if self.nodes[node].disk.disk().rot(dice) {
