@@ -8,6 +8,7 @@ mod agreement;
 mod bounds;
 mod certificates;
 pub mod quorums;
+mod validity;
 mod votes;
 
 use quorate_ledger::{Executed, Ledger, State};
@@ -32,6 +33,7 @@ pub use bounds::Seen;
 
 use agreement::Agreement;
 use certificates::CertificateLaws;
+use validity::Validity;
 use votes::VoteLaws;
 
 /// Something that must never be.
@@ -70,6 +72,7 @@ pub struct Checkers {
     agreement: Agreement,
     votes: VoteLaws,
     certificates: CertificateLaws,
+    validity: Validity,
     /// Draws of programs that do not follow the protocol.
     pub puppet_dice: Dice,
 }
@@ -86,6 +89,7 @@ impl Checkers {
             agreement: Agreement::default(),
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
+            validity: Validity::new(founding),
             puppet_dice: Dice::new(seed, Stream::Puppets),
             sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
             epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
@@ -184,6 +188,8 @@ impl Checkers {
         }
         let finding = self.agreement.committed(node, committed);
         self.find(at, "agreement", finding);
+        let finding = self.validity.committed(committed);
+        self.find(at, "validity", finding);
         self.know_sets(&committed.executed);
         let Some(header) = committed.executed.header() else { return };
         let (outcome, state) = (*committed.executed.outcome(), committed.executed.state());
@@ -193,10 +199,12 @@ impl Checkers {
     }
 
     /// A node starts, and its ledger holds blocks: some that it committed it may never have told anybody of.
-    pub fn found(&mut self, at: Moment, node: usize, ledger: &Ledger) {
+    pub fn found(&mut self, at: Moment, node: usize, ledger: &Ledger, memo: &mut Memo) {
         if self.is_honest(node) {
             let finding = self.agreement.found(node, ledger);
             self.find(at, "agreement", finding);
+            let finding = self.validity.found(ledger, memo);
+            self.find(at, "validity", finding);
             self.know_sets(ledger.head());
             let finding = self.handed_over_in(ledger);
             self.find(at, "light client", finding);
@@ -327,5 +335,7 @@ impl Checkers {
         self.find(at, "durability", finding);
         let finding = self.certificates.finish(&self.agreement, &self.votes, &self.epochs);
         self.find(at, "certificates", finding);
+        let finding = self.validity.finish();
+        self.find(at, "validity", finding);
     }
 }

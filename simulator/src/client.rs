@@ -83,6 +83,8 @@ pub struct Clients {
     numbers: Vec<u64>,
     done: Vec<usize>,
     latencies: Vec<u64>,
+    /// When each client asks for something new.
+    next_ask: Vec<Moment>,
     /// Nodes that are asked.
     nodes: Vec<usize>,
     /// Whether anything new is asked for.
@@ -96,6 +98,7 @@ impl Clients {
         let numbers = vec![0; founding.payers.len()];
         let (seed, nodes) = (options.seed, options.validators.saturating_add(options.observers));
         let options = options.clients.clone();
+        let clients = options.clients;
         Self {
             options,
             founding,
@@ -107,6 +110,7 @@ impl Clients {
             numbers,
             done: Vec::new(),
             latencies: Vec::new(),
+            next_ask: vec![Moment::ZERO; clients],
             nodes: (0..nodes).collect(),
             is_active: true,
         }
@@ -123,16 +127,21 @@ impl Clients {
         self.options.clients
     }
 
-    /// When a client acts next.
-    pub fn next_wake(&mut self, now: Moment) -> Moment {
+    /// When a client acts next: to ask for something new, or to see what became of what it asked for.
+    pub fn next_wake(&mut self, client: usize, now: Moment) -> Moment {
         let mean = self.options.interval_mean_ms.max(1).saturating_mul(1_000);
-        now.after_micros(self.dice.exponential(mean).max(100))
+        let Some(next) = self.next_ask.get_mut(client) else { return Moment::MAX };
+        if *next <= now {
+            *next = now.after_micros(self.dice.exponential(mean).max(100));
+        }
+        (*next).min(now.after_ms(self.options.patience_ms.max(1)))
     }
 
     /// New requests of a client, as they are handed to nodes.
     pub fn ask(&mut self, client: usize, now: Moment, marks: &mut Marks) -> Vec<Submission> {
         let mut submissions = Vec::new();
-        if !self.is_active || self.open_of(client) >= self.options.open_max {
+        let is_due = self.next_ask.get(client).is_some_and(|next| *next <= now);
+        if !is_due || !self.is_active || self.open_of(client) >= self.options.open_max {
             return submissions;
         }
         for _ in 0..self.dice.between(1, self.options.burst_max.max(1)) {
@@ -317,6 +326,24 @@ impl Clients {
     #[must_use]
     pub fn open_requests(&self) -> Vec<usize> {
         self.open.iter().copied().collect()
+    }
+
+    /// The first open request in words.
+    #[must_use]
+    pub fn describe_open(&self) -> String {
+        let first = self.open.first().and_then(|number| self.requests.get(*number));
+        first.map_or_else(String::new, |request| {
+            format!(
+                "first {} of client {}, valid until {}, tried {} times, {}, listens to node {}, next at {}",
+                request.transaction.id(),
+                request.client,
+                request.transaction.transaction().valid_until.get().saturating_sub(BEGIN_MS),
+                request.tried,
+                if request.is_admitted { "admitted" } else { "never admitted" },
+                request.node,
+                request.deadline,
+            )
+        })
     }
 
     /// Number of requests.

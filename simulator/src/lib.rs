@@ -17,6 +17,7 @@ pub mod node;
 pub mod options;
 pub mod puppet;
 pub mod random;
+pub mod reference;
 pub mod run;
 pub mod signatures;
 pub mod swarm;

@@ -192,7 +192,7 @@ impl Node {
         let store: Arc<Memory> = Arc::clone(&self.store);
         let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
         let now = env.now;
-        env.checkers.found(now, self.id, &ledger);
+        env.checkers.found(now, self.id, &ledger, &mut env.memo);
         let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
         let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();

@@ -179,8 +179,9 @@ impl Run {
             self.until(end, |world| world.clients.open() == 0 && world.has_converged(&members, height));
         if !is_done {
             let detail = format!(
-                "{} requests are open, and the nodes {core:?} stand at {:?}, {allowed} ms after the first block",
+                "{} requests are open ({}), and the nodes {core:?} stand at {:?}, {allowed} ms after the first block",
                 self.world.clients.open(),
+                self.world.clients.describe_open(),
                 self.world.heights(&core)
             );
             self.world.env.violate("liveness", detail);

@@ -148,7 +148,7 @@ impl World {
             }
         }
         for client in 0..self.clients.count() {
-            let at = self.clients.next_wake(self.env.now);
+            let at = self.clients.next_wake(client, self.env.now);
             self.env.schedule(at, Happening::Client(client));
         }
         if let Some(at) = self.governing.next(self.env.now) {

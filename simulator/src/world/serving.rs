@@ -10,8 +10,6 @@ use crate::trace::{What, word};
 
 impl World {
     pub(super) fn client(&mut self, client: usize) {
-        let at = self.clients.next_wake(self.env.now);
-        self.env.schedule(at, Happening::Client(client));
         let now = self.env.now;
         for (number, node) in self.clients.impatient(client, now) {
             self.insist(number, node);
@@ -20,6 +18,8 @@ impl World {
         for submission in submissions {
             self.submit(&submission);
         }
+        let at = self.clients.next_wake(client, now);
+        self.env.schedule(at, Happening::Client(client));
     }
 
     /// A decision is handed to all nodes, since nobody will ask what became of it.
@@ -52,14 +52,15 @@ impl World {
     fn insist(&mut self, number: usize, node: usize) {
         let Some(request) = self.clients.request(number) else { return };
         let (id, until) = (request.transaction.id(), request.transaction.transaction().valid_until);
-        if self.nodes[node].is_paused || self.nodes[node].is_busy() {
+        let Some(replica) = self.nodes[node].replica().filter(|_| !self.nodes[node].is_paused) else {
             return;
-        }
-        let Some(replica) = self.nodes[node].replica() else { return };
+        };
         let position = replica.ledger().reader().position(&id).ok().flatten();
         let time = replica.ledger().head().time();
         let now = self.env.now;
         if let Some(position) = position {
+            // It may be committed here and told of by nobody yet.
+            self.env.checkers.found(now, node, replica.ledger(), &mut self.env.memo);
             self.clients.close(number, State::Final(position.height), now);
             self.told(now, node, id, position.height);
         } else if time > until {
