@@ -6,6 +6,7 @@
 //! effect of a step is carried out before its records are on the disk.
 mod drive;
 mod effects;
+mod filtered;
 mod gate;
 
 use quorate_ledger::store::Memory;
@@ -229,7 +230,7 @@ impl Node {
             return;
         }
         env.note(Some(self.id), What::Note("refuses to start", 0, 0));
-        if self.is_excused {
+        if self.is_excused || !env.checkers.is_honest(self.id) {
             env.marks.hit("refused to start");
         } else {
             env.violate("restart", format!("node {} does not start: {error}", self.id));
@@ -255,7 +256,7 @@ impl Node {
         }
         self.running = None;
         env.note(Some(self.id), What::Note("stops", 0, 0));
-        if !self.is_excused {
+        if !self.is_excused && env.checkers.is_honest(self.id) {
             env.violate("stopped", format!("node {} stops by itself: {reason}", self.id));
         }
         env.downs.push((self.id, Down::Stopped(reason)));

@@ -25,6 +25,7 @@ pub fn draw(seed: u64, profile: Profile, wishes: Wishes) -> Options {
     let mut options = calm(seed, profile);
     match profile {
         Profile::Lite => lite(&mut options, &mut dice),
+        Profile::Byzantine => crate::byzantine::draw(&mut options, &mut dice, wishes.validators),
         _ => lite(&mut options, &mut dice),
     }
     if let Some(validators) = wishes.validators {
