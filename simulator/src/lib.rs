@@ -22,6 +22,7 @@ pub mod signatures;
 pub mod swarm;
 pub mod time;
 pub mod trace;
+pub mod twins;
 pub mod vote_log;
 pub mod wire;
 pub mod world;
