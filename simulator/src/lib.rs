@@ -3,6 +3,7 @@
 //! What is simulated is the machine itself: every node runs a real [`quorate_replica::Replica`] on a real
 //! ledger, with real keys, real signatures and the real bytes of every message, record and table. Made up are
 //! the clock, the network, the disks and the clients, and they are as bad as they can be.
+pub mod byzantine;
 pub mod checkers;
 pub mod client;
 pub mod coverage;
@@ -22,5 +23,6 @@ pub mod signatures;
 pub mod swarm;
 pub mod time;
 pub mod trace;
+pub mod twins;
 pub mod wire;
 pub mod world;
