@@ -32,7 +32,7 @@ pub enum Parcel {
     Message(Rc<Packet>),
     /// A question.
     Question {
-        /// Names the question at the asker.
+        /// Names the question at the asker, in the life in which it asked.
         request: u64,
         /// In which of its lives the asker asked: an answer belongs to the connection of its question.
         life: u64,

@@ -192,6 +192,8 @@ impl Node {
         let founding = Rc::clone(&env.founding);
         let store: Arc<Memory> = Arc::clone(&self.store);
         let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
+        let now = env.now;
+        env.checkers.found(now, self.id, &ledger);
         let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
         let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();

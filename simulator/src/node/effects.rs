@@ -242,6 +242,7 @@ impl Node {
                 }
             }
             Parcel::Answer { request, packet } => {
+                env.note(Some(self.id), What::Note("is answered", request, packet.digest()));
                 let answer = codec::decode::<Answer>(packet.bytes(), ANSWER_BYTES_MAX).ok();
                 let answer = answer.and_then(|answer| verify_answer(answer, &mut env.memo));
                 if answer.is_none() {

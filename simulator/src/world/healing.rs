@@ -1,6 +1,5 @@
 //! Makes a part of the network whole, and leaves the rest as it is.
 use quorate_primitives::Height;
-use quorate_replica::Voice;
 use std::collections::BTreeSet;
 
 use super::World;
@@ -35,10 +34,8 @@ impl World {
     /// Whether a node does its part once it is healed. One that forgot its votes may need the answers of
     /// others that are not healed, so it counts as faulty until it votes again.
     fn is_able(&self, node: usize) -> bool {
-        let voice = self.nodes[node].status().map(|status| status.voice);
-        let recalls = !self.fates[node].has_forgotten
-            || voice.is_some_and(|voice| !matches!(voice, Voice::Quarantined | Voice::Silent { .. }));
-        self.env.checkers.is_honest(node) && !self.fates[node].is_retired && recalls
+        let fate = &self.fates[node];
+        self.env.checkers.is_honest(node) && !fate.is_retired && !fate.is_forgetful
     }
 
     /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
