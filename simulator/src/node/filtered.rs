@@ -74,7 +74,7 @@ impl Node {
                     }
                 }
             }
-            Parcel::Question { request, packet } => {
+            Parcel::Question { request, life, packet } => {
                 let question = codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX).ok();
                 let is_taken = question.is_some_and(|question| {
                     let ask = |filter: &mut dyn Filter, stage: &mut Stage<'_>| {
@@ -82,7 +82,7 @@ impl Node {
                     };
                     self.with_filter(env, ask).unwrap_or(false)
                 });
-                (!is_taken).then_some(Parcel::Question { request, packet })
+                (!is_taken).then_some(Parcel::Question { request, life, packet })
             }
             Parcel::Answer { request, packet } => {
                 let Ok(answer) = codec::decode::<Answer>(packet.bytes(), ANSWER_BYTES_MAX) else {
