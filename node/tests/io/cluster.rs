@@ -14,7 +14,7 @@ use quorate_node::io::driver::{
     DriverConfig, DriverHandle, NetworkConfig, PeerAddress, StartError, SubmitError, spawn,
 };
 use quorate_node::io::journal::{Identity, Journal, JournalConfig, JournalError};
-use quorate_node::io::net::{Network, NetworkEvent, NetworkIdentity};
+use quorate_node::io::net::{Membership, Network, NetworkEvent, NetworkIdentity};
 use quorate_node::io::timers::wall_clock;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::certificate::Claim;
@@ -278,11 +278,12 @@ async fn a_transaction_with_a_forged_signature_is_refused() {
     assert!(late[0].is_err());
 }
 
-/// Connects to node 0 as validator 1 with nothing behind the network.
-async fn impostor(world: &World) -> (Network, mpsc::UnboundedReceiver<NetworkEvent>) {
-    let key = key(1, 1);
-    let identity =
-        NetworkIdentity { chain: world.genesis.hash(), key: &key, validators: &world.genesis.validators };
+/// Connects to node 0 as this validator with nothing behind the network.
+async fn impostor(world: &World, index: usize) -> (Network, mpsc::UnboundedReceiver<NetworkEvent>) {
+    let key = key(1, index);
+    let admitted = world.genesis.validators.members().iter().map(|member| member.key).collect();
+    let members = Membership { admitted, ..Membership::default() };
+    let identity = NetworkIdentity { chain: world.genesis.hash(), key: &key, members };
     let peers = vec![PeerAddress {
         key: self::key(1, 0).public_key(),
         address: world.addresses[0].unwrap().to_string(),
@@ -290,7 +291,7 @@ async fn impostor(world: &World) -> (Network, mpsc::UnboundedReceiver<NetworkEve
     let config = NetworkConfig { peers, ..NetworkConfig::default() };
     let (sender, mut events) = mpsc::unbounded_channel();
     let sink = Box::new(move |event| drop(sender.send(event)));
-    let network = Network::start(config, &identity, Arc::default(), sink).await.unwrap();
+    let network = Network::start(config, identity, Arc::default(), sink).await.unwrap();
     until(&mut events, |event| matches!(event, NetworkEvent::Connected(_))).await;
     (network, events)
 }
@@ -304,7 +305,7 @@ async fn until(events: &mut mpsc::UnboundedReceiver<NetworkEvent>, wanted: impl 
 async fn assert_banned_for(send: impl Fn(&Network, PublicKey)) {
     let mut world = World::new();
     let node = world.start(0).await;
-    let (impostor, mut events) = impostor(&world).await;
+    let (impostor, mut events) = impostor(&world, 1).await;
     send(&impostor, key(1, 0).public_key());
     until(&mut events, |event| matches!(event, NetworkEvent::Disconnected(_))).await;
     assert_eq!(node.counters().bans.load(Ordering::Relaxed), 1);
@@ -333,7 +334,8 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
     let config = JournalConfig { folder: copy.path().to_owned(), marker_folder: copy.path().join("key") };
     let mut claims = Vec::new();
     Journal::open(config, identity, |bytes| {
-        if let Ok(LogRecord::Consensus(Record::Own(claim))) = codec::decode(bytes, RECORD_BYTES_MAX) {
+        let record = codec::decode(bytes, RECORD_BYTES_MAX);
+        if let Ok(LogRecord::Consensus { record: Record::Own(claim), .. }) = record {
             claims.push(claim);
         }
         Ok(())
@@ -346,20 +348,24 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
 async fn a_vote_that_a_peer_sees_is_in_the_log() {
     let mut world = World::new();
     let node = world.start(0).await;
-    let (_impostor, mut events) = impostor(&world).await;
+    // It votes when two others have said that they know of no vote of its key.
+    let others = [world.start(1).await, world.start(2).await];
+    let (_impostor, mut events) = impostor(&world, 3).await;
     let mut seen = 0;
     while seen < 3 {
         let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("no vote came").unwrap();
         let NetworkEvent::Frame { content, .. } = event else { continue };
         let claim = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX).unwrap() {
-            PeerMessage::Consensus(Message::Vote(vote)) => vote.claim,
+            PeerMessage::Consensus { message: Message::Vote(vote), .. } => vote.claim,
             PeerMessage::Proposal { proposal, .. } => proposal.vote.claim,
-            PeerMessage::Consensus(_) | PeerMessage::Bundle(_) => continue,
+            PeerMessage::Consensus { .. } | PeerMessage::Bundle(_) => continue,
         };
         assert!(logged_claims(&world, 0).contains(&claim), "{claim} was sent before it was written");
         seen += 1;
     }
-    node.shutdown().await;
+    for node in others.iter().chain([&node]) {
+        node.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
