@@ -2,7 +2,7 @@
 use quorate_primitives::address::AccountId;
 use quorate_primitives::receipt::{self, Failure, Verdict};
 use quorate_primitives::state::{self, AssetId, OrganisationId};
-use quorate_primitives::{Amount, EpochNumber, Hash, PublicKey};
+use quorate_primitives::{Amount, Hash};
 
 use super::schema::{object, tagged};
 use super::state::Balance;
@@ -163,35 +163,6 @@ tagged! {
             /// Where.
             scope: Scope,
         }
-        /// A validator will join.
-        ValidatorAdded = "validator_added" {
-            /// Its name.
-            name: String,
-            /// Who runs it.
-            organisation: Shown<OrganisationId>,
-            /// Its key.
-            key: Shown<PublicKey>,
-            /// First epoch in which it votes.
-            from: Decimal<EpochNumber>,
-        }
-        /// A validator will leave.
-        ValidatorRemoved = "validator_removed" {
-            /// Its name.
-            name: String,
-            /// Its key.
-            key: Shown<PublicKey>,
-            /// First epoch in which it does not vote.
-            from: Decimal<EpochNumber>,
-        }
-        /// A validator will sign with another key.
-        ValidatorKeyRotated = "validator_key_rotated" {
-            /// Its name.
-            name: String,
-            /// The new key.
-            key: Shown<PublicKey>,
-            /// First epoch in which it signs with it.
-            from: Decimal<EpochNumber>,
-        }
     }
 }
 
@@ -233,22 +204,6 @@ impl From<&receipt::Event> for Event {
                 grantee: (*grantee).into(),
                 permission: name(*permission),
                 scope: scope.into(),
-            },
-            E::ValidatorAdded { name, organisation, key, from } => Self::ValidatorAdded {
-                name: name.to_string(),
-                organisation: organisation.clone().into(),
-                key: (*key).into(),
-                from: (*from).into(),
-            },
-            E::ValidatorRemoved { name, key, from } => Self::ValidatorRemoved {
-                name: name.to_string(),
-                key: (*key).into(),
-                from: (*from).into(),
-            },
-            E::ValidatorKeyRotated { name, key, from } => Self::ValidatorKeyRotated {
-                name: name.to_string(),
-                key: (*key).into(),
-                from: (*from).into(),
             },
         }
     }

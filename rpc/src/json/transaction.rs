@@ -335,31 +335,6 @@ tagged! {
             /// Where.
             scope: Scope,
         }
-        /// Adds a validator.
-        ValidatorAdd = "validator_add" {
-            /// Its name.
-            name: String,
-            /// Who runs it.
-            organisation: Shown<OrganisationId>,
-            /// Its key.
-            key: Shown<PublicKey>,
-            /// Shows that whoever names it holds the key.
-            possession: HexBytes,
-        }
-        /// Removes a validator.
-        ValidatorRemove = "validator_remove" {
-            /// Its name.
-            name: String,
-        }
-        /// Replaces a validator's key.
-        ValidatorRotateKey = "validator_rotate_key" {
-            /// Its name.
-            name: String,
-            /// The new key.
-            key: Shown<PublicKey>,
-            /// Shows that whoever names it holds the key.
-            possession: HexBytes,
-        }
     }
 }
 
@@ -418,18 +393,6 @@ impl From<&transaction::Operation> for Operation {
                 grantee: (*grantee).into(),
                 permission: permission.name().to_owned(),
                 scope: scope.into(),
-            },
-            O::ValidatorAdd { validator, possession } => Self::ValidatorAdd {
-                name: validator.name.to_string(),
-                organisation: validator.organisation.clone().into(),
-                key: validator.key.into(),
-                possession: HexBytes::of(possession),
-            },
-            O::ValidatorRemove { name } => Self::ValidatorRemove { name: name.to_string() },
-            O::ValidatorRotateKey { name, key, possession } => Self::ValidatorRotateKey {
-                name: name.to_string(),
-                key: (*key).into(),
-                possession: HexBytes::of(possession),
             },
         }
     }
