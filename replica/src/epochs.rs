@@ -25,6 +25,7 @@ use crate::chain::Tip;
 use crate::event::{Effect, Event};
 use crate::guard::Guard;
 use crate::members::Members;
+use crate::record::LogRecord;
 use crate::replica::Replica;
 use crate::wire::PeerMessage;
 
@@ -139,6 +140,7 @@ impl Replica {
             Err(fault) => return self.halt(fault),
         };
         let was_member = self.me.is_some();
+        self.out.journal.push(LogRecord::Epoch(next.epoch.number));
         self.previous = self.boundary_of(self.members.clone());
         self.install(next);
         if self.me.is_some() && !was_member {
@@ -175,9 +177,10 @@ impl Replica {
         self.fetches.forget_blocks();
         self.pace.begin_epoch();
         self.pending_told = false;
-        for record in self.later.remove(&self.epoch()).unwrap_or_default() {
-            self.restore_record(record);
-        }
+        let of_epoch = self.later.remove(&self.epoch()).unwrap_or_default();
+        of_epoch.into_iter().for_each(|record| self.restore_record(record));
+        let epoch = self.epoch();
+        self.later.retain(|later, _| *later > epoch);
     }
 
     /// Starts the engine of the epoch that was installed, and hears what was said in it already.
@@ -206,11 +209,7 @@ impl Replica {
     /// Why this replica makes no claims now.
     fn mute(&self) -> Option<Mute> {
         // The log has votes of a later epoch: whatever was said in this one is forgotten, and over.
-        if self.later.keys().any(|later| *later > self.epoch()) {
-            Some(Mute::Forgetful)
-        } else {
-            self.guard.mute()
-        }
+        if self.is_outdated() { Some(Mute::Forgetful) } else { self.guard.mute() }
     }
 
     /// Tells who may connect as a validator: those of this epoch and of the next two.

@@ -29,6 +29,9 @@ pub enum LogRecord {
         /// Its bundles in the order of its payload.
         bundles: List<Bundle, 0, BUNDLES_MAX>,
     },
+    /// This validator has come to an epoch. It never votes in an earlier one again, since what it said there
+    /// need no longer be in the log.
+    Epoch(EpochNumber),
     /// First record of a log that takes the place of one that was lost: nothing is known of what this
     /// validator said before. Undone by the [`Record::Silence`] that follows from the others' answers.
     Quarantine,

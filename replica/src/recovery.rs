@@ -42,6 +42,11 @@ impl Replica {
                 }
             }
             LogRecord::Body { header, bundles } => self.restore_body(header, bundles, rng),
+            LogRecord::Epoch(epoch) => {
+                if epoch > self.epoch() {
+                    self.later.entry(epoch).or_default();
+                }
+            }
             LogRecord::Quarantine => self.guard = Guard::quarantined(),
         }
     }
@@ -114,6 +119,7 @@ impl Replica {
         let bodies = self.chain.blocks().filter(|(_, block)| block.recorded);
         let mut records: Vec<LogRecord> = bodies.filter_map(|(_, block)| body_record(block)).collect();
         let epoch = self.epoch();
+        records.push(LogRecord::Epoch(self.later.keys().next_back().copied().unwrap_or(epoch)));
         let finals = self.finals.values().cloned().map(Record::Held);
         let current = finals.chain(self.engine.records());
         records.extend(current.map(|record| LogRecord::Consensus { epoch, record }));

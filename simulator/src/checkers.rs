@@ -10,10 +10,13 @@ mod certificates;
 pub mod quorums;
 mod votes;
 
-use quorate_consensus::Evidence;
 use quorate_primitives::certificate::Vote;
+use quorate_primitives::evidence::Accusation;
+use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
+use quorate_primitives::validators::ValidatorSet;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 use quorate_replica::{Committed, PeerMessage};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::founding::Founding;
@@ -46,7 +49,10 @@ pub type Finding = Result<(), String>;
 /// All checkers of a run.
 pub struct Checkers {
     options: Rc<Options>,
-    founding: Rc<Founding>,
+    /// The epochs that have begun, as a client knows them that trusts nothing but the genesis.
+    epochs: BTreeMap<EpochNumber, TrustedEpoch>,
+    /// See [`Checkers::sets`], and the height that they are known from.
+    sets: (Height, Vec<ValidatorSet>),
     violation: Option<Violation>,
     honest: Vec<bool>,
     keys: Vec<PublicKey>,
@@ -60,7 +66,7 @@ pub struct Checkers {
 impl Checkers {
     /// Checkers of a run in which all nodes are honest, until told otherwise.
     #[must_use]
-    pub fn new(options: Rc<Options>, founding: Rc<Founding>, keys: &[PublicKey]) -> Self {
+    pub fn new(options: Rc<Options>, founding: &Founding, keys: &[PublicKey]) -> Self {
         let seed = options.seed;
         Self {
             violation: None,
@@ -70,8 +76,9 @@ impl Checkers {
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
             puppet_dice: Dice::new(seed, Stream::Puppets),
+            sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
+            epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
             options,
-            founding,
         }
     }
 
@@ -121,8 +128,8 @@ impl Checkers {
     // What is seen.
 
     /// A node signed a vote.
-    pub fn signed(&mut self, at: Moment, node: usize, vote: &Vote) {
-        self.voted(at, node, EpochNumber::ZERO, vote);
+    pub fn signed(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
+        self.voted(at, node, epoch, vote);
     }
 
     fn voted(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
@@ -144,8 +151,10 @@ impl Checkers {
             if self.certificates.is_known(epoch, certificate) {
                 continue;
             }
-            let (context, set) = (self.founding.trusted.context(), self.founding.trusted.validators());
-            let is_valid = quorums::is_valid(certificate, &context, set, memo);
+            // Nobody speaks in an epoch whose anchor nobody holds to be final.
+            let of = self.epochs.get(&epoch);
+            let is_valid =
+                of.is_some_and(|of| quorums::is_valid(certificate, &of.context(), of.validators(), memo));
             if is_valid {
                 let finding = self.certificates.see(epoch, certificate);
                 self.find(at, "certificates", finding);
@@ -164,14 +173,58 @@ impl Checkers {
         }
         let finding = self.agreement.committed(node, committed);
         self.find(at, "agreement", finding);
+        self.know_sets(committed);
+        let finding = self.handed_over(committed);
+        self.find(at, "light client", finding);
+    }
+
+    /// Who validates in the epoch of the next block and in the two after it, by the highest block that
+    /// anybody told to be final.
+    #[must_use]
+    pub fn sets(&self) -> &[ValidatorSet] {
+        &self.sets.1
+    }
+
+    fn know_sets(&mut self, committed: &Committed) {
+        let executed = &committed.executed;
+        if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
+            return;
+        }
+        let epoch = executed.height().get() / self.options.epoch_length.max(1);
+        let sets = (0..3)
+            .filter_map(|ahead| executed.state().validators(EpochNumber::new(epoch.saturating_add(ahead))));
+        self.sets = (executed.height(), sets.collect());
+    }
+
+    /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.
+    fn handed_over(&mut self, committed: &Committed) -> Finding {
+        let Some(header) = committed.executed.header() else { return Ok(()) };
+        let next = header.epoch.next();
+        let Some(trusted) = self.epochs.get(&header.epoch) else {
+            return Err(format!(
+                "block {} is of epoch {}, which was never begun",
+                header.height, header.epoch
+            ));
+        };
+        if header.height != trusted.last() || self.epochs.contains_key(&next) {
+            return Ok(());
+        }
+        let validators = committed.executed.state().validators(next);
+        let (Some(certificate), Some(validators)) = (committed.certificate.clone(), validators) else {
+            return Err(format!("block {} ends epoch {} without a certificate", header.height, header.epoch));
+        };
+        let outcome = *committed.executed.outcome();
+        let boundary = FinalityProof { header: header.clone(), outcome, certificate };
+        let begun = Handover { boundary, validators }.verify(trusted).map_err(|error| error.to_string())?;
+        self.epochs.insert(next, begun);
+        Ok(())
     }
 
     /// A node holds somebody guilty.
-    pub fn evidence(&mut self, at: Moment, node: usize, evidence: &Evidence) {
-        let key = self.founding.trusted.validators().key(evidence.signer()).copied();
-        if self.is_honest(node) && key.is_some_and(|key| self.is_honest_key(&key)) {
-            let detail =
-                format!("node {node} has evidence against the honest validator {}", evidence.signer());
+    pub fn evidence(&mut self, at: Moment, node: usize, accusation: &Accusation) {
+        if self.is_honest(node) && self.is_honest_key(&accusation.validator) {
+            let signer = accusation.evidence.signer();
+            let detail = format!("node {node} has evidence against the honest validator {signer}");
             self.violate(at, "accountability", detail);
         }
     }
@@ -233,7 +286,9 @@ impl Checkers {
 
     /// What can only be said when the run is over.
     pub fn finish(&mut self, at: Moment) {
-        let finding = self.certificates.finish(&self.agreement, &self.votes, self.options.validators);
+        let finding = self.agreement.finish();
+        self.find(at, "durability", finding);
+        let finding = self.certificates.finish(&self.agreement, &self.votes, &self.epochs);
         self.find(at, "certificates", finding);
     }
 }

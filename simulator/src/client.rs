@@ -7,6 +7,7 @@
 //! for the ledger to see to.
 mod workload;
 
+use quorate_ledger::Refusal as Ledger;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height, Timestamp};
@@ -240,7 +241,7 @@ impl Clients {
         self.requests.get(number)
     }
 
-    /// A node replied to a submission. The height, if it said that the transaction is final.
+    /// A node replied to a submission. The transaction and its height, if the node said that it is final.
     pub fn replied(
         &mut self,
         ticket: u64,
@@ -256,6 +257,15 @@ impl Clients {
                 return Some((id, *height));
             }
             Ok(Admitted::Pending | Admitted::AlreadyPending) => request.is_admitted = true,
+            Err(Refusal::Ledger(Ledger::Duplicate { height })) => {
+                let (id, height) = (request.transaction.id(), *height);
+                self.close(number, State::Final(height), now);
+                return Some((id, height));
+            }
+            // No node will ever take it.
+            Err(Refusal::Ledger(Ledger::WrongChain { .. } | Ledger::TooFar { .. })) => {
+                self.close(number, State::Refused, now);
+            }
             Err(Refusal::Ledger(_)) if request.tried == 1 && !request.is_admitted => {
                 self.close(number, State::Refused, now);
             }

@@ -4,11 +4,11 @@
 //! the synced bytes are left, and of the others nothing, a first part or any pieces; of changes to a folder
 //! that was not synced, a first part is left. Every change counts as one call, so that a crash or a failure
 //! can be placed at any of them.
+use quorate_replica::vote_log::{Files, Folder};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use crate::files::{Files, Folder};
 use crate::options::Torn;
 use crate::random::Dice;
 

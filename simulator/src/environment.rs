@@ -33,6 +33,8 @@ pub enum Parcel {
     Question {
         /// Names the question at the asker.
         request: u64,
+        /// In which of its lives the asker asked: an answer belongs to the connection of its question.
+        life: u64,
         /// The encoded question.
         packet: Rc<Packet>,
     },
@@ -55,7 +57,7 @@ impl Parcel {
     fn with(&self, packet: Rc<Packet>) -> Self {
         match self {
             Self::Message(_) => Self::Message(packet),
-            Self::Question { request, .. } => Self::Question { request: *request, packet },
+            Self::Question { request, life, .. } => Self::Question { request: *request, life: *life, packet },
             Self::Answer { request, .. } => Self::Answer { request: *request, packet },
         }
     }
@@ -121,6 +123,8 @@ pub enum Happening {
     },
     /// A client does something.
     Client(usize),
+    /// Something is decided about who validates.
+    Govern,
     /// Something breaks or is mended.
     Fault(Fault),
     /// A node that is down starts.
@@ -230,7 +234,7 @@ impl Environment {
             memo: Memo::new(Dice::new(seed, Stream::Signatures)),
             trace,
             marks: Marks::new(),
-            checkers: Checkers::new(Rc::clone(&options), Rc::clone(&founding), &keys),
+            checkers: Checkers::new(Rc::clone(&options), &founding, &keys),
             disk_dice: Dice::new(seed, Stream::Disk),
             lives: vec![0; keys.len()],
             replies: Vec::new(),

@@ -1,6 +1,6 @@
 //! The network that is simulated: its genesis, its keys and its money.
 use quorate_genesis::Genesis;
-use quorate_genesis::build::{AssetDraft, Draft};
+use quorate_genesis::build::{AccountDraft, AssetDraft, Draft};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::light::TrustedEpoch;
 use quorate_primitives::state::{AssetId, Authority, Capabilities, Permission, Symbol};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use zeroize::Zeroizing;
 
+use crate::governing::{GOVERNORS, GOVERNORS_NEEDED};
 use crate::options::Options;
 use crate::signatures::Presigned;
 use crate::time::BEGIN_MS;
@@ -61,6 +62,12 @@ fn key(kind: u8, index: usize) -> SecretKey {
 #[must_use]
 pub fn node_key(index: usize) -> SecretKey {
     key(1, index)
+}
+
+/// The key with which an organisation signs for the governance account.
+#[must_use]
+pub fn governor_key(index: usize) -> SecretKey {
+    key(3, index)
 }
 
 /// The key of an account.
@@ -116,6 +123,14 @@ fn draft(options: &Options) -> Draft {
         let organisation = if index % 2 == 0 { "acme" } else { "globex" };
         draft.account(&format!("payer{index}"), organisation, payer_key(index).public_key());
     }
+    draft.accounts.push(AccountDraft {
+        name: "governance".to_owned(),
+        organisation: "acme".to_owned(),
+        threshold: GOVERNORS_NEEDED,
+        keys: (0..GOVERNORS).map(|index| (governor_key(index).public_key(), 1)).collect(),
+        salt: [0; 16],
+    });
+    draft.governance = Some("governance".to_owned());
     for (symbol, capabilities) in [(COIN, Capabilities::NONE), (GOLD, Capabilities::MINTABLE)] {
         draft.asset(AssetDraft {
             symbol: symbol.to_owned(),

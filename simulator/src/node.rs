@@ -11,8 +11,10 @@ mod gate;
 use quorate_ledger::store::Memory;
 use quorate_ledger::{Ledger, ledger::OpenError};
 use quorate_primitives::certificate::Vote;
-use quorate_primitives::{Height, PublicKey, SecretKey};
+use quorate_primitives::codec;
+use quorate_primitives::{EpochNumber, Height, PublicKey, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, Replica, Status, Timer};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -21,10 +23,10 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::environment::{Down, Environment};
 use crate::founding::settings;
+use crate::mount::Mount;
 use crate::puppet::{Filter, Puppet};
 use crate::time::{Clock, Moment};
 use crate::trace::What;
-use crate::vote_log::{LogError, VoteLog};
 
 use gate::Gate;
 
@@ -41,13 +43,15 @@ pub struct Node {
     /// Whether it votes.
     pub is_validator: bool,
     /// Files of the vote log and of its marker.
-    pub disk: Disk,
+    pub disk: Mount,
     /// The ledger's tables.
     pub store: Arc<Memory>,
     /// What it shows the time by.
     pub clock: Clock,
     /// Highest block that it told to be final and may not forget.
     pub told: Height,
+    /// Who may connect to it as a validator, as it was told last.
+    pub admitted: Vec<PublicKey>,
     /// Stands still: takes nothing in and does nothing.
     pub is_paused: bool,
     /// Something was done to it after which it may stop by itself.
@@ -64,11 +68,11 @@ pub struct Node {
 /// A replica in memory, and what its driver holds.
 struct Running {
     replica: Replica,
-    log: Option<VoteLog>,
+    log: Option<VoteLog<Mount>>,
     gate: Gate,
     timers: BTreeMap<Timer, u64>,
     due: VecDeque<Timer>,
-    signed: VecDeque<Vote>,
+    signed: VecDeque<(EpochNumber, Vote)>,
     inbox: VecDeque<Event>,
     /// Records that are not durable yet, with their encodings, and the effects that wait for them.
     records: Vec<LogRecord>,
@@ -92,10 +96,10 @@ pub enum StartError {
     Ledger(OpenError),
     /// The vote log refuses what is on the disk.
     #[error("vote log: {0}")]
-    Log(LogError),
-    /// A record cannot be read.
-    #[error("a record of the vote log is intact but unknown")]
-    Record,
+    Log(VoteLogError),
+    /// The replica refuses the ledger.
+    #[error("replica: {0}")]
+    Replica(quorate_replica::Fault),
 }
 
 impl Node {
@@ -107,10 +111,11 @@ impl Node {
             key: secret.public_key(),
             secret,
             is_validator,
-            disk: Disk::new(),
+            disk: Mount::new(Disk::new()),
             store: Arc::new(Memory::with_history(history)),
             clock: Clock::right(),
             told: Height::ZERO,
+            admitted: Vec::new(),
             is_paused: false,
             is_excused: false,
             effects_left: None,
@@ -174,6 +179,7 @@ impl Node {
         match self.restore(env) {
             Ok(running) => {
                 self.running = Some(Box::new(running));
+                self.is_excused = false;
                 self.step(env, Event::Start);
                 self.drive(env);
             }
@@ -185,22 +191,27 @@ impl Node {
         let founding = Rc::clone(&env.founding);
         let store: Arc<Memory> = Arc::clone(&self.store);
         let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
-        let mut replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
+        let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
+        let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();
-        let mut log = None;
-        if replica.index().is_some() {
-            let (opened, records, torn) = VoteLog::open(&mut self.disk).map_err(StartError::Log)?;
-            if torn {
-                env.marks.hit("torn end of a vote log");
-            }
-            for bytes in records {
-                let record: LogRecord = quorate_primitives::codec::decode(&bytes, RECORD_BYTES_MAX)
-                    .map_err(|_| StartError::Record)?;
-                gate.record(&record);
-                replica.restore(record, env.disk_dice.rng());
-            }
-            log = Some(opened);
+        let identity = Identity { chain: founding.chain, key: self.key };
+        let after_loss = [codec::encode(&LogRecord::Quarantine)];
+        let rng = env.disk_dice.rng();
+        let log = VoteLog::open(self.disk.clone(), identity, &after_loss, |bytes| {
+            let record: LogRecord = codec::decode(bytes, RECORD_BYTES_MAX)
+                .map_err(|_| "a record is intact but unknown: written by another version")?;
+            gate.record(&record);
+            replica.restore(record, rng);
+            Ok(())
+        });
+        let log = log.map_err(StartError::Log)?;
+        if log.cut().is_some() {
+            env.marks.hit("torn end of a vote log");
         }
+        if log.lost().is_some() {
+            env.marks.hit("lost vote log begun anew");
+        }
+        let log = Some(log);
         Ok(Running {
             replica,
             log,
@@ -225,6 +236,7 @@ impl Node {
             return;
         }
         env.note(Some(self.id), What::Note("refuses to start", 0, 0));
+        env.note(Some(self.id), What::Reason(error.to_string().into()));
         if self.is_excused {
             env.marks.hit("refused to start");
         } else {
@@ -235,7 +247,7 @@ impl Node {
 
     /// If a planned crash has ended the machine, ends the node.
     fn has_crashed(&mut self, env: &mut Environment) -> bool {
-        let is_broken = self.disk.is_broken() || self.store.is_broken();
+        let is_broken = self.disk.disk().is_broken() || self.store.is_broken();
         if is_broken {
             self.running = None;
             let power = env.disk_dice.chance(env.options.disk.power_permille);
@@ -251,6 +263,7 @@ impl Node {
         }
         self.running = None;
         env.note(Some(self.id), What::Note("stops", 0, 0));
+        env.note(Some(self.id), What::Reason(reason.as_str().into()));
         if !self.is_excused {
             env.violate("stopped", format!("node {} stops by itself: {reason}", self.id));
         }

@@ -103,6 +103,8 @@ pub struct Options {
     pub events_max: u64,
     /// Blocks in an epoch; 0 for a single one without end.
     pub epoch_length: u64,
+    /// Mean time between two decisions about who validates, in ms; 0 for never.
+    pub governing_mean_ms: u64,
     /// Whether the run ends with a healed quorum of which progress is demanded.
     pub liveness: bool,
     /// Timings of all replicas.

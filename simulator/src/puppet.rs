@@ -41,6 +41,9 @@ use crate::options::Options;
 /// Name of the program that runs a validator twice.
 pub const TWIN: &str = "twin";
 
+/// Name of the program that never says anything.
+pub const SILENT: &str = "silent";
+
 /// A validator that does what it likes.
 pub trait Puppet {
     /// The run begins. Connections follow.
@@ -202,7 +205,8 @@ impl<'a> Stage<'a> {
     /// Asks a node. `request` comes back with the answer.
     pub fn ask(&mut self, to: usize, request: u64, question: &Question) {
         let packet = Rc::new(Packet::new(codec::encode(question)));
-        self.env.send(self.node, to, &Parcel::Question { request, packet });
+        let life = self.env.lives.get(self.node).copied().unwrap_or_default();
+        self.env.send(self.node, to, &Parcel::Question { request, life, packet });
     }
 
     /// Answers a question of a node.
@@ -238,10 +242,12 @@ pub type Maker = fn(node: usize) -> Program;
 pub struct Repertoire(BTreeMap<&'static str, Maker>);
 
 impl Repertoire {
-    /// No programs; [`TWIN`] is always known.
+    /// [`SILENT`] alone; [`TWIN`] is always known.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let mut known = Self::default();
+        known.add(SILENT, |_| Program::Puppet(Box::new(Silent)));
+        known
     }
 
     /// Adds a program under a name.
@@ -260,4 +266,13 @@ impl Repertoire {
     pub fn make(&self, name: &str, node: usize) -> Option<Program> {
         self.0.get(name).map(|maker| maker(node))
     }
+}
+
+/// Listens and says nothing.
+struct Silent;
+
+impl Puppet for Silent {
+    fn start(&mut self, _stage: &mut Stage<'_>) {}
+
+    fn message(&mut self, _stage: &mut Stage<'_>, _from: usize, _message: &PeerMessage) {}
 }

@@ -28,6 +28,8 @@ pub enum Stream {
     Healing = 9,
     /// Clocks.
     Clocks = 10,
+    /// Who decides who validates.
+    Governing = 11,
 }
 
 /// A source of randomness. The same seed and stream give the same draws on every machine.

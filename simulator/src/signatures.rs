@@ -111,8 +111,11 @@ impl Memo {
             // The id does not commit to the signatures: the whole must be equal.
             self.transactions.get(&signed.id()).filter(|known| ***known == **signed).cloned()
         };
+        if !bundle.accusations().is_empty() {
+            return None;
+        }
         let transactions: Vec<_> = bundle.transactions().iter().map(known).collect::<Option<_>>()?;
-        Verified::<Bundle>::from_verified(bundle.author(), bundle.sequence(), &transactions)
+        Verified::<Bundle>::from_verified(bundle.author(), bundle.sequence(), &transactions, Vec::new())
     }
 }
 

@@ -69,6 +69,8 @@ pub enum What {
     Recorded(u64, u64),
     /// A block was committed.
     Committed(Height, Hash),
+    /// Somebody gave a reason.
+    Reason(Rc<str>),
     /// Something else: what, and two numbers or parts of hashes that belong to it.
     Note(&'static str, u64, u64),
 }
@@ -76,16 +78,17 @@ pub enum What {
 fn timer_word(timer: &Timer) -> u64 {
     use quorate_consensus::Timer as Protocol;
     let (kind, view) = match timer {
-        Timer::Consensus(Protocol::Propose(view)) => (1, view.get()),
-        Timer::Consensus(Protocol::View(view)) => (2, view.get()),
-        Timer::Consensus(Protocol::Retry(view)) => (3, view.get()),
-        Timer::Consensus(Protocol::Relay(view)) => (4, view.get()),
+        Timer::Consensus(_, Protocol::Propose(view)) => (1, view.get()),
+        Timer::Consensus(_, Protocol::View(view)) => (2, view.get()),
+        Timer::Consensus(_, Protocol::Retry(view)) => (3, view.get()),
+        Timer::Consensus(_, Protocol::Relay(view)) => (4, view.get()),
         Timer::Bundle => (5, 0),
         Timer::Build => (6, 0),
         Timer::Judge => (7, 0),
         Timer::Execute => (8, 0),
         Timer::Fetch => (9, 0),
         Timer::Sync => (10, 0),
+        Timer::Guard => (11, 0),
     };
     view.wrapping_mul(16).wrapping_add(kind)
 }
@@ -107,6 +110,7 @@ impl What {
             Self::Signed(claim) => [5, claim_word(claim), 0],
             Self::Recorded(count, bytes) => [6, *count, *bytes],
             Self::Committed(height, block) => [7, height.get(), word(block)],
+            Self::Reason(text) => [8, digest(text.as_bytes()), 0],
             Self::Note(name, first, second) => [digest(name.as_bytes()), *first, *second],
         }
     }
@@ -122,6 +126,7 @@ impl fmt::Display for What {
             Self::Signed(claim) => write!(f, "signs {}", claim_text(claim)),
             Self::Recorded(count, _) => write!(f, "records {count}"),
             Self::Committed(height, block) => write!(f, "commits {} at height {height}", short(block)),
+            Self::Reason(text) => write!(f, "because {text}"),
             Self::Note(name, first, second) => write!(f, "{name} {first} {second}"),
         }
     }

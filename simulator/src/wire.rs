@@ -2,7 +2,7 @@
 //!
 //! A packet is encoded once and decoded once, however many nodes it goes to: the same bytes are the same
 //! message. A packet whose bytes were changed on the way is another packet.
-use quorate_consensus::Message;
+use quorate_consensus::{Message, Proposal};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::codec;
 use quorate_primitives::{EpochNumber, PublicKey};
@@ -67,7 +67,10 @@ impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.message() {
             None => write!(f, "{} bytes that say nothing", self.bytes.len()),
-            Some(PeerMessage::Consensus(message)) => describe(f, message),
+            Some(PeerMessage::Consensus { epoch, message }) => {
+                write!(f, "epoch {epoch} ")?;
+                describe(f, message)
+            }
             Some(PeerMessage::Proposal { proposal, payload, inline }) => write!(
                 f,
                 "proposal {} of height {} in view {} after {} with {} bundles{}, proof {}",
@@ -118,7 +121,9 @@ pub fn short(hash: &quorate_primitives::Hash) -> String {
 
 fn event_of(message: &PeerMessage, from: PublicKey, memo: &mut Memo) -> Option<Event> {
     match message.clone() {
-        PeerMessage::Consensus(message) => Some(Event::Message { from, message: Box::new(message) }),
+        PeerMessage::Consensus { epoch, message } => {
+            Some(Event::Message { from, epoch, message: Box::new(message) })
+        }
         PeerMessage::Proposal { proposal, payload, inline } => {
             let inline = match inline {
                 Some(bundle) => Some(memo.bundle(bundle)?),
@@ -136,7 +141,7 @@ fn event_of(message: &PeerMessage, from: PublicKey, memo: &mut Memo) -> Option<E
 /// The same event as it comes from another peer.
 fn event_from(event: Event, sender: PublicKey) -> Event {
     match event {
-        Event::Message { message, .. } => Event::Message { from: sender, message },
+        Event::Message { epoch, message, .. } => Event::Message { from: sender, epoch, message },
         Event::Proposal { proposal, payload, inline, .. } => {
             Event::Proposal { from: sender, proposal, payload, inline }
         }
@@ -154,6 +159,9 @@ pub fn verify_answer(answer: Answer, memo: &mut Memo) -> Option<VerifiedAnswer> 
         Answer::Bundles(bundles) => all(bundles.into_inner()).map(VerifiedAnswer::Bundles),
         Answer::Block { header, bundles } => {
             Some(VerifiedAnswer::Block { header, bundles: all(bundles.into_inner())? })
+        }
+        Answer::Standing { epoch, view, quarantined, vote } => {
+            Some(VerifiedAnswer::Standing { epoch, view, quarantined, vote })
         }
         Answer::Blocks(blocks) => {
             let mut verified = Vec::with_capacity(blocks.len());
@@ -178,14 +186,28 @@ pub struct Said<'a> {
 #[must_use]
 pub fn said(message: &PeerMessage) -> (EpochNumber, Said<'_>) {
     let mut said = Said::default();
-    match message {
-        PeerMessage::Consensus(Message::Vote(vote)) => said.votes.push(vote),
-        PeerMessage::Consensus(Message::Certificate(certificate)) => said.certificates.push(certificate),
-        PeerMessage::Proposal { proposal, .. } | PeerMessage::Consensus(Message::Propose(proposal)) => {
-            said.votes.push(&proposal.vote);
-            said.certificates.extend(proposal.proof.iter());
+    let epoch = match message {
+        PeerMessage::Consensus { epoch, message } => {
+            match message {
+                Message::Vote(vote) => said.votes.push(vote),
+                Message::Certificate(certificate) => said.certificates.push(certificate),
+                Message::Propose(proposal) => said.proposed(proposal),
+                Message::Want(_) => {}
+            }
+            *epoch
         }
-        PeerMessage::Consensus(Message::Want(_)) | PeerMessage::Bundle(_) => {}
+        PeerMessage::Proposal { proposal, .. } => {
+            said.proposed(proposal);
+            proposal.header.epoch
+        }
+        PeerMessage::Bundle(_) => EpochNumber::ZERO,
+    };
+    (epoch, said)
+}
+
+impl<'a> Said<'a> {
+    fn proposed(&mut self, proposal: &'a Proposal) {
+        self.votes.push(&proposal.vote);
+        self.certificates.extend(proposal.proof.iter());
     }
-    (EpochNumber::ZERO, said)
 }

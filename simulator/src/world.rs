@@ -12,6 +12,7 @@ use crate::client::Clients;
 use crate::environment::{Environment, Happening};
 use crate::faults::Schedule;
 use crate::founding::{Founding, Workshop};
+use crate::governing::Governing;
 use crate::node::Node;
 use crate::options::Options;
 use crate::puppet::{Program, Repertoire, TWIN};
@@ -33,6 +34,8 @@ pub struct Fate {
     pub is_starting: bool,
     /// It forgot or damaged what it had promised to keep.
     pub has_forgotten: bool,
+    /// Its ledger lacks blocks up to this height, which others hold.
+    pub regains: Option<quorate_primitives::Height>,
     /// Its clock may be wrong by any amount.
     pub has_wrong_clock: bool,
 }
@@ -47,6 +50,8 @@ pub struct World {
     pub fates: Vec<Fate>,
     /// The clients.
     pub clients: Clients,
+    /// Who decides who validates.
+    pub governing: Governing,
     /// What breaks.
     pub faults: Schedule,
     clock_dice: Dice,
@@ -79,6 +84,7 @@ impl World {
             fates: vec![Fate::default(); nodes.len()],
             copies: (0..nodes.len()).map(|_| None).collect(),
             clients: Clients::new(&options, founding, presigned),
+            governing: Governing::new(options.seed, options.governing_mean_ms),
             faults: Schedule::new(&options),
             clock_dice: Dice::new(options.seed, Stream::Clocks),
             events: 0,
@@ -142,6 +148,9 @@ impl World {
             let at = self.clients.next_wake(self.env.now);
             self.env.schedule(at, Happening::Client(client));
         }
+        if let Some(at) = self.governing.next(self.env.now) {
+            self.env.schedule(at, Happening::Govern);
+        }
         self.env.schedule(Moment::from_ms(INSPECT_MS), Happening::Inspect);
         let Self { faults, env, .. } = self;
         faults.begin(env);
@@ -192,6 +201,7 @@ impl World {
                 self.notice(node, peer, generation, certain);
             }
             Happening::Client(client) => self.client(client),
+            Happening::Govern => self.govern(),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Start(node) => self.start(node),
             Happening::Inspect => self.inspect(),
@@ -225,7 +235,7 @@ impl World {
                 timers: node.timers(),
                 waiting: node.waiting(),
                 is_at_rest: !node.is_busy() && !node.is_paused,
-                log_bytes: node.disk.log_bytes(),
+                log_bytes: node.disk.disk().log_bytes(),
             };
             self.env.checkers.inspect(now, node.id, &seen);
         }
@@ -241,7 +251,9 @@ impl World {
 fn describe(node: &Node, fate: &Fate) -> String {
     let state = match node.status() {
         Some(status) => format!(
-            "view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            "{:?} epoch {} view {} final {} height {} peers {} pool {} bundles {} open {} timeout {} ms{}{}",
+            status.voice,
+            status.epoch,
             status.view,
             status.finalized_view,
             status.height,

@@ -13,7 +13,7 @@ use quorate_ledger::store::{Memory, Store};
 use quorate_node::io::driver::{
     DriverConfig, DriverHandle, NetworkConfig, PeerAddress, StartError, SubmitError, spawn,
 };
-use quorate_node::io::journal::{Identity, Journal, JournalConfig, JournalError};
+use quorate_node::io::journal::{JournalConfig, JournalError, RealFiles};
 use quorate_node::io::net::{Membership, Network, NetworkEvent, NetworkIdentity};
 use quorate_node::io::timers::wall_clock;
 use quorate_primitives::address::AccountId;
@@ -23,8 +23,9 @@ use quorate_primitives::state::{AssetId, Authority, Capabilities, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Signature};
+use quorate_primitives::{Amount, Hash, Height, PublicKey, SecretKey, Signature};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, VoteLog};
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Admitted, LogRecord, PeerMessage, Settings};
 use tempfile::TempDir;
@@ -329,11 +330,10 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
         let path = file.unwrap().path();
         std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
-    let identity =
-        Identity { chain: world.genesis.hash(), key: key(1, index).public_key(), epoch: EpochNumber::ZERO };
+    let identity = Identity { chain: world.genesis.hash(), key: key(1, index).public_key() };
     let config = JournalConfig { folder: copy.path().to_owned(), marker_folder: copy.path().join("key") };
     let mut claims = Vec::new();
-    Journal::open(config, identity, |bytes| {
+    VoteLog::open(RealFiles::new(config).unwrap(), identity, &[], |bytes| {
         let record = codec::decode(bytes, RECORD_BYTES_MAX);
         if let Ok(LogRecord::Consensus { record: Record::Own(claim), .. }) = record {
             claims.push(claim);
@@ -369,14 +369,36 @@ async fn a_vote_that_a_peer_sees_is_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_in_use_and_a_lost_vote_log_are_refused() {
+async fn a_folder_in_use_is_refused() {
     let mut world = World::new();
     let node = world.start(0).await;
     let second = spawn(world.config(0)).await.map(|_| ());
     assert!(matches!(second, Err(StartError::Journal(JournalError::Locked { .. }))));
     node.shutdown().await;
-    drop(node);
-    std::fs::remove_dir_all(world.data(0)).unwrap();
-    let forgetful = spawn(world.config(0)).await.map(|_| ());
-    assert!(matches!(forgetful, Err(StartError::Journal(JournalError::Amnesia { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_lost_its_folder_votes_again_by_itself() {
+    let mut world = World::new();
+    let nodes = world.start_all().await;
+    for node in &nodes {
+        reach(node, 5).await;
+    }
+    nodes[3].shutdown().await;
+    std::fs::remove_dir_all(world.data(3)).unwrap();
+    world.places[3].store = Arc::new(Memory::new());
+
+    let back = world.start(3).await;
+
+    let mut heads = back.watch_head();
+    let voted = heads.wait_for(|_| back.counters().votes_signed.load(Ordering::Relaxed) > 0);
+    tokio::time::timeout(PATIENCE, voted).await.expect("it keeps silent").expect("the driver ended");
+    // Without node 0 a quorum needs its vote.
+    nodes[0].shutdown().await;
+    let height = back.head().executed.height().get();
+    reach(&back, height + 10).await;
+    for node in nodes[1..3].iter().chain([&back]) {
+        assert_eq!(node.counters().evidence.load(Ordering::Relaxed), 0);
+        node.shutdown().await;
+    }
 }

@@ -164,7 +164,7 @@ fn every_body_is_recorded_once_and_before_the_vote_that_names_it() {
                 } => {
                     assert!(bodies.contains_key(&block), "a vote before the body");
                 }
-                LogRecord::Consensus { .. } | LogRecord::Quarantine => {}
+                LogRecord::Consensus { .. } | LogRecord::Epoch(_) | LogRecord::Quarantine => {}
             }
         }
         assert!(bodies.len() > 10);

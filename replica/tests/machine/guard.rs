@@ -152,3 +152,26 @@ fn a_wiped_validator_comes_back_through_epochs() {
     world.crash(0);
     grows(&mut world, 3, 15);
 }
+
+#[test]
+fn who_lost_its_ledger_does_not_vote_in_epochs_that_its_log_left() {
+    let mut world = World::asleep_on(found_with(4, Some(10)), 4, 11);
+    (0..4).for_each(|node| world.start(node));
+    grows(&mut world, 0, 10);
+    world.run_until("the epoch ends", 60_000, |world| world.lowest() >= 10);
+    // Its log keeps nothing of the first epoch, and nothing was said in the second.
+    world.checkpoint(3);
+    let log = world.nodes[3].log.clone();
+    world.wipe(3);
+    world.nodes[3].log = log;
+    world.crash(0);
+    world.crash(1);
+    world.crash(2);
+    world.start(3);
+    (0..3).for_each(|node| world.nodes[node].island = 1);
+    (0..3).for_each(|node| world.start(node));
+    world.run(1_000);
+    (0..3).for_each(|node| world.nodes[node].island = 0);
+    // Every vote of it is compared with all that it ever said.
+    grows(&mut world, 3, 25);
+}

@@ -347,7 +347,11 @@ impl World {
             Effect::Committed(committed) => self.note_commit(node, &committed),
             Effect::Evidence(evidence) => {
                 let known = self.cheat.and_then(|cheat| u8::try_from(cheat).ok());
-                assert_eq!(Some(evidence.signer()), known, "an honest validator is accused: {evidence:?}");
+                assert_eq!(
+                    Some(evidence.evidence.signer()),
+                    known,
+                    "an honest validator is accused: {evidence:?}"
+                );
             }
             Effect::Ban { peer, reason } => self.nodes[node].bans.push((peer, reason)),
             Effect::Halt(fault) if self.may_halt == Some(node) => self.nodes[node].halted = Some(fault),

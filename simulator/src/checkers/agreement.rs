@@ -20,6 +20,7 @@ struct Final {
 pub(crate) struct Agreement {
     chain: BTreeMap<Height, Final>,
     transactions: BTreeMap<Hash, Height>,
+    told: BTreeMap<Hash, Height>,
     expired: BTreeSet<Hash>,
 }
 
@@ -73,14 +74,32 @@ impl Agreement {
     }
 
     /// A client was told that a transaction is final.
-    pub(crate) fn told(&self, transaction: Hash, height: Height) -> Finding {
-        match self.transactions.get(&transaction) {
+    ///
+    /// A node that comes back may have the block in its ledger although it had not told anybody before it
+    /// ended; so whether a block of this height has it is compared when that block is known.
+    pub(crate) fn told(&mut self, transaction: Hash, height: Height) -> Finding {
+        let first = *self.told.entry(transaction).or_insert(height);
+        if first != height {
+            return Err(format!("{} is told to be in blocks {first} and {height}", short(&transaction)));
+        }
+        if self.chain.contains_key(&height) { self.is_in(&transaction, height) } else { Ok(()) }
+    }
+
+    fn is_in(&self, transaction: &Hash, height: Height) -> Finding {
+        match self.transactions.get(transaction) {
             Some(known) if *known == height => Ok(()),
             Some(known) => {
-                Err(format!("{} is told to be in block {height}, but is in {known}", short(&transaction)))
+                Err(format!("{} is told to be in block {height}, but is in {known}", short(transaction)))
             }
-            None => Err(format!("{} is told to be in block {height}, but is in none", short(&transaction))),
+            None => Err(format!("{} is told to be in block {height}, but is in none", short(transaction))),
         }
+    }
+
+    /// Everything that was told is so.
+    pub(crate) fn finish(&self) -> Finding {
+        let known = |height: &Height| self.chain.contains_key(height);
+        let mut told = self.told.iter().filter(|(_, height)| known(height));
+        told.try_for_each(|(transaction, height)| self.is_in(transaction, *height))
     }
 
     /// A client was told that a transaction can never be final.

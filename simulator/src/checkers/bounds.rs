@@ -4,8 +4,9 @@ use quorate_replica::Status;
 use super::Finding;
 use crate::options::Options;
 
-/// Most timers that a replica may have set: those of a few views, and its own.
-const TIMERS_MAX: usize = 64;
+/// Most timers that a replica may have set: those of views that were left run out by themselves, and as many
+/// views as this hardly pass within the longest time-out.
+const TIMERS_MAX: usize = 1_024;
 /// Most blocks above the last committed one.
 const OPEN_BLOCKS_MAX: usize = 1_024;
 /// Most bundles that no committed block lists.

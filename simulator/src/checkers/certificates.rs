@@ -1,5 +1,6 @@
 //! Laws of certificates, for each view.
 use quorate_primitives::certificate::{Certificate, Claim};
+use quorate_primitives::light::TrustedEpoch;
 use quorate_primitives::validators::Signers;
 use quorate_primitives::{EpochNumber, Hash, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,10 +63,15 @@ impl CertificateLaws {
     }
 
     /// Every final block follows an earlier one, and the views in between were nullified by somebody.
-    pub(crate) fn finish(&self, agreement: &Agreement, votes: &VoteLaws, validators: usize) -> Finding {
-        let enough = quorum(validators);
+    pub(crate) fn finish(
+        &self,
+        agreement: &Agreement,
+        votes: &VoteLaws,
+        epochs: &BTreeMap<EpochNumber, TrustedEpoch>,
+    ) -> Finding {
         for (height, header) in agreement.headers() {
             let (epoch, view) = (header.epoch, header.view);
+            let enough = epochs.get(&epoch).map_or(usize::MAX, |epoch| quorum(epoch.validators().len()));
             if header.parent_view >= view {
                 return Err(format!(
                     "block {height} of view {view} follows one of view {}",

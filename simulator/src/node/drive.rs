@@ -1,5 +1,6 @@
 //! The driver's loop: step, make durable, carry out.
 use quorate_primitives::codec;
+use quorate_replica::vote_log::VoteLog;
 use quorate_replica::{Effect, Event, Timer};
 
 use super::{INBOX_MAX, Node};
@@ -50,8 +51,8 @@ impl Node {
     pub(super) fn drive(&mut self, env: &mut Environment) {
         while !self.is_paused && env.checkers.is_content() {
             let Some(running) = self.running.as_mut().filter(|running| !running.is_writing) else { return };
-            let event = if let Some(vote) = running.signed.pop_front() {
-                Event::Signed(vote)
+            let event = if let Some((epoch, vote)) = running.signed.pop_front() {
+                Event::Signed { epoch, vote }
             } else if let Some(timer) = running.due.pop_front() {
                 env.note(Some(self.id), What::Fired(timer));
                 Event::Elapsed(timer)
@@ -112,7 +113,7 @@ impl Node {
             }
         }
         let is_urgent = step.effects.iter().any(|effect| {
-            matches!(effect, Effect::Sign(_) | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
+            matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
         });
         running.effects.extend(step.effects);
         if running.records.is_empty() || is_urgent || running.effects.len() > GROUP_EFFECTS_MAX {
@@ -142,8 +143,8 @@ impl Node {
     fn make_durable(&mut self, env: &mut Environment) {
         let Some(running) = self.running.as_mut() else { return };
         let Some(log) = running.log.as_mut() else { return };
-        match log.append(&mut self.disk, &running.encoded) {
-            Ok(()) => {
+        match log.append(&running.encoded) {
+            Ok(_) => {
                 let sum =
                     running.encoded.iter().fold(0, |sum: u64, bytes| sum.rotate_left(7) ^ digest(bytes));
                 let count = u64::try_from(running.records.len()).unwrap_or(u64::MAX);
@@ -168,7 +169,7 @@ impl Node {
                 return self.stop(env, format!("ledger: {error}"));
             }
         }
-        let growth = running.log.as_ref().map_or(0, super::VoteLog::growth_bytes);
+        let growth = running.log.as_ref().map_or(0, VoteLog::growth_bytes);
         if u64::try_from(growth).unwrap_or(u64::MAX) >= env.options.disk.log_bytes {
             self.replace_log(env);
         }
@@ -182,7 +183,7 @@ impl Node {
         };
         let encoded: Vec<Vec<u8>> = records.iter().map(codec::encode).collect();
         if let Some(log) = running.log.as_mut()
-            && let Err(error) = log.replace(&mut self.disk, &encoded)
+            && let Err(error) = log.replace(&encoded)
         {
             return self.stop(env, format!("vote log: {error}"));
         }

@@ -1,9 +1,11 @@
 //! What a driver does for its replica, and what it takes in from others.
-use quorate_consensus::Evidence;
-use quorate_primitives::PublicKey;
 use quorate_primitives::block::ANSWER_BYTES_MAX;
 use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec;
+use quorate_primitives::evidence::Accusation;
+use quorate_primitives::hash::Domain;
+use quorate_primitives::keys::SignatureCheck;
+use quorate_primitives::{EpochNumber, Hash, PublicKey};
 use quorate_replica::wire::QUESTION_BYTES_MAX;
 use quorate_replica::{Answer, CheckTicket, Committed, Effect, Event, PeerMessage, Question};
 use std::rc::Rc;
@@ -37,7 +39,8 @@ impl Node {
 
     fn carry_out(&mut self, env: &mut Environment, effect: Effect) {
         match effect {
-            Effect::Sign(claim) => self.sign(env, claim),
+            Effect::Sign { epoch, context, index, claim } => self.sign(env, (epoch, context, index), claim),
+            Effect::Admit(keys) => self.admitted = keys,
             Effect::Send { to, message } => self.send(env, &to, &message),
             Effect::Gossip(bundle) => {
                 env.memo.keep_bundle(&bundle);
@@ -70,26 +73,32 @@ impl Node {
         }
     }
 
-    fn sign(&mut self, env: &mut Environment, claim: Claim) {
+    fn sign(&mut self, env: &mut Environment, place: (EpochNumber, Hash, u8), claim: Claim) {
+        let (epoch, context, index) = place;
         let Some(running) = self.running.as_mut() else { return };
-        let (context, Some(index)) = (running.replica.context(), running.replica.index()) else { return };
-        let Some(vote) = running.gate.sign(claim, &context, index, &self.secret) else {
+        if !running.gate.permits(epoch, claim) {
             return env.violate(
                 "durable votes",
                 format!("node {} signs {claim}, which is not on its disk", self.id),
             );
-        };
+        }
+        let vote = claim.sign(&context, index, &self.secret);
         env.note(Some(self.id), What::Signed(claim));
-        let check = vote.signature_check(&context, env.founding.trusted.validators());
-        if !check.is_some_and(|check| env.memo.made(check)) {
+        let check = SignatureCheck {
+            key: self.key,
+            domain: Domain::SignVote,
+            message: claim.message(&context),
+            signature: vote.signature,
+        };
+        if !env.memo.made(check) {
             env.violate(
                 "signatures",
                 format!("the signature of node {} under {claim} is not valid", self.id),
             );
         }
         let now = env.now;
-        env.checkers.signed(now, self.id, &vote);
-        running.signed.push_back(vote);
+        env.checkers.signed(now, self.id, epoch, &vote);
+        running.signed.push_back((epoch, vote));
     }
 
     fn send(&mut self, env: &mut Environment, to: &[PublicKey], message: &PeerMessage) {
@@ -128,7 +137,8 @@ impl Node {
         env.note(Some(self.id), What::Note("asks", request, packet.digest()));
         let reachable = env.nodes_of(to).iter().any(|node| env.network.is_open(self.id, *node));
         if reachable {
-            env.send_to_key(self.id, to, &Parcel::Question { request, packet });
+            let life = env.lives.get(self.id).copied().unwrap_or_default();
+            env.send_to_key(self.id, to, &Parcel::Question { request, life, packet });
         } else if let Some(running) = self.running.as_mut() {
             running.inbox.push_back(Event::Answered { request, from: *to, answer: None });
         }
@@ -177,9 +187,10 @@ impl Node {
         env.commits.push((self.id, committed));
     }
 
-    fn evidence(&mut self, env: &mut Environment, evidence: &Evidence) {
-        env.note(Some(self.id), What::Note("has evidence", u64::from(evidence.signer()), 0));
-        if let Some(kind) = evidence.kind() {
+    fn evidence(&mut self, env: &mut Environment, accusation: &Accusation) {
+        let signer = u64::from(accusation.evidence.signer());
+        env.note(Some(self.id), What::Note("has evidence", signer, 0));
+        if let Some(kind) = accusation.evidence.kind() {
             env.marks.hit(match kind {
                 quorate_consensus::EvidenceKind::DoubleNotarize => "evidence of two notarize votes",
                 quorate_consensus::EvidenceKind::DoubleFinalize => "evidence of two finalize votes",
@@ -187,7 +198,7 @@ impl Node {
             });
         }
         let now = env.now;
-        env.checkers.evidence(now, self.id, evidence);
+        env.checkers.evidence(now, self.id, accusation);
     }
 
     fn ban(&mut self, env: &mut Environment, peer: &PublicKey, reason: &'static str) {
@@ -230,11 +241,10 @@ impl Node {
                     None => self.cut_off(env, from),
                 }
             }
-            Parcel::Question { request, packet } => {
+            Parcel::Question { request, life, packet } => {
                 match codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     Ok(question) => {
                         let token = env.next();
-                        let life = env.lives.get(from).copied().unwrap_or_default();
                         if let Some(running) = self.running.as_mut() {
                             running.asked.insert(token, (from, life, request));
                         }
@@ -299,7 +309,7 @@ impl Node {
                     puppet.message(stage, from, message);
                 }
             }
-            Parcel::Question { request, packet } => {
+            Parcel::Question { request, packet, .. } => {
                 if let Ok(question) = codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     puppet.question(stage, from, request, question);
                 }

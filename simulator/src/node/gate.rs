@@ -1,28 +1,31 @@
 //! The only use of a node's signing key, held to the law that a claim is on the disk before it is signed.
 use quorate_consensus::Record;
-use quorate_primitives::certificate::{Claim, Vote};
-use quorate_primitives::{Hash, SecretKey};
+use quorate_primitives::EpochNumber;
+use quorate_primitives::certificate::Claim;
 use quorate_replica::LogRecord;
 use std::collections::BTreeSet;
 
 /// Claims whose records are durable.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    durable: BTreeSet<Claim>,
+    durable: BTreeSet<(EpochNumber, Claim)>,
 }
 
 impl Gate {
     /// A record is durable.
     pub(crate) fn record(&mut self, record: &LogRecord) {
         match record {
-            LogRecord::Consensus(Record::Own(claim)) => {
-                self.durable.insert(*claim);
+            LogRecord::Consensus { epoch, record: Record::Own(claim) } => {
+                self.durable.insert((*epoch, *claim));
             }
-            LogRecord::Consensus(Record::Floor(certificate)) => {
-                let floor = certificate.claim.view();
-                self.durable.retain(|claim| claim.view() >= floor);
+            LogRecord::Consensus { epoch, record: Record::Floor(certificate) } => {
+                let floor = (*epoch, certificate.claim.view());
+                self.durable.retain(|(epoch, claim)| (*epoch, claim.view()) >= floor);
             }
-            LogRecord::Consensus(Record::Held(_)) | LogRecord::Body { .. } => {}
+            LogRecord::Consensus { record: Record::Held(_) | Record::Silence { .. }, .. }
+            | LogRecord::Body { .. }
+            | LogRecord::Epoch(_)
+            | LogRecord::Quarantine => {}
         }
     }
 
@@ -31,8 +34,8 @@ impl Gate {
         self.durable.clear();
     }
 
-    /// Signs a claim; `None` if it is not durable.
-    pub(crate) fn sign(&self, claim: Claim, context: &Hash, index: u8, key: &SecretKey) -> Option<Vote> {
-        self.durable.contains(&claim).then(|| claim.sign(context, index, key))
+    /// Whether a claim may be signed in an epoch.
+    pub(crate) fn permits(&self, epoch: EpochNumber, claim: Claim) -> bool {
+        self.durable.contains(&(epoch, claim))
     }
 }

@@ -2,12 +2,13 @@
 use quorate_ledger::store::Memory;
 use quorate_ledger::store::memory::{Progress, Trouble as StoreTrouble, TroubleKind};
 use quorate_primitives::Height;
+use quorate_replica::vote_log::Folder;
 
 use super::{World, signed};
 use crate::disk::{Disk, Trouble};
 use crate::environment::{Down, Happening};
 use crate::faults::{FOLLOW_MS, Fault};
-use crate::files::Folder;
+use crate::mount::Mount;
 use crate::trace::What;
 
 /// Disk operations ahead at most, at which a crash is placed.
@@ -59,7 +60,7 @@ impl World {
         let after = dice.below(OPERATIONS_AHEAD_MAX);
         let part = dice.below(1_001);
         match dice.below(3) {
-            0 => self.nodes[node].disk.plan(after, Trouble::Crash, part),
+            0 => self.nodes[node].disk.disk().plan(after, Trouble::Crash, part),
             1 => {
                 let progress = match dice.below(3) {
                     0 => Progress::Nothing,
@@ -174,7 +175,7 @@ impl World {
         let (after, part) = (self.faults.dice.below(OPERATIONS_AHEAD_MAX), self.faults.dice.below(1_001));
         self.nodes[node].is_excused = true;
         if self.faults.dice.coin() {
-            self.nodes[node].disk.plan(after, trouble, part);
+            self.nodes[node].disk.disk().plan(after, trouble, part);
         } else {
             let kind = TroubleKind::Failure;
             let trouble = StoreTrouble { after: after / 4, kind, progress: Progress::Nothing };
@@ -184,7 +185,8 @@ impl World {
 
     fn strike_backup(&mut self) {
         let node = self.faults.dice.index(self.nodes.len());
-        let copy = Copy { disk: self.nodes[node].disk.clone(), store: self.nodes[node].store.backup() };
+        let copy =
+            Copy { disk: self.nodes[node].disk.disk().clone(), store: self.nodes[node].store.backup() };
         self.copies[node] = Some(copy);
     }
 
@@ -195,7 +197,7 @@ impl World {
         self.drop_links(node, power);
         let torn = power.then_some(self.env.options.disk.torn);
         let buried = &mut self.nodes[node];
-        buried.disk.restart(torn, &mut self.env.disk_dice);
+        buried.disk.disk().restart(torn, &mut self.env.disk_dice);
         let unsynced = buried.store.unsynced();
         let kept = if power { self.env.disk_dice.index(unsynced.saturating_add(1)) } else { unsynced };
         buried.store.restart(kept);
@@ -216,7 +218,8 @@ impl World {
             return;
         }
         self.fates[node].is_starting = true;
-        let longest = self.env.options.faults.down_ms_max.max(1).saturating_mul(1_000);
+        let longest = if self.faults.is_on { self.env.options.faults.down_ms_max.max(1) } else { 5 };
+        let longest = longest.saturating_mul(1_000);
         let at = self.env.now.after_micros(self.faults.dice.between(1_000, longest.max(2_000)));
         self.env.schedule(at, Happening::Start(node));
     }
@@ -224,17 +227,18 @@ impl World {
     /// Now and then a crash takes more than memory with it.
     fn damage(&mut self, node: usize) {
         let faults = self.env.options.faults.clone();
-        let dice = &mut self.faults.dice;
         if !self.faults.is_on {
             return;
         }
-        if dice.chance(faults.ledger_rollback_permille) {
+        let may_lose = self.may_lose_ledger(node);
+        let dice = &mut self.faults.dice;
+        if may_lose && dice.chance(faults.ledger_rollback_permille) {
             let back = self.nodes[node].store.history();
             let back = dice.index(back.saturating_add(1));
             self.nodes[node].store.rewind(back);
             self.nodes[node].is_excused = true;
             self.env.marks.hit("ledger rolled back");
-        } else if dice.chance(faults.ledger_loss_permille) {
+        } else if may_lose && dice.chance(faults.ledger_loss_permille) {
             self.lose_ledger(node);
         }
         if !self.may_forget(node) {
@@ -242,16 +246,18 @@ impl World {
         }
         let dice = &mut self.faults.dice;
         if dice.chance(faults.wipe_permille) {
-            self.nodes[node].disk.wipe(Folder::Log);
+            self.nodes[node].disk.disk().wipe(Folder::Log);
+            // What it told was safe with the log only, as far as the ledger was not synced.
+            self.nodes[node].told = Height::ZERO;
             self.forget(node, "vote log wiped");
         } else if dice.chance(faults.rot_permille) {
-            if self.nodes[node].disk.rot(dice) {
+            if self.nodes[node].disk.disk().rot(dice) {
                 self.forget(node, "vote log rotten");
             }
         } else if dice.chance(faults.restore_permille)
             && let Some(copy) = self.copies[node].take()
         {
-            self.nodes[node].disk = copy.disk;
+            self.nodes[node].disk = Mount::new(copy.disk);
             self.nodes[node].store = std::sync::Arc::new(copy.store);
             self.nodes[node].told = Height::ZERO;
             self.forget(node, "old data restored");
@@ -261,7 +267,22 @@ impl World {
     fn lose_ledger(&mut self, node: usize) {
         self.nodes[node].store.wipe();
         self.nodes[node].told = Height::ZERO;
+        self.fates[node].regains = Some(self.env.checkers.height());
         self.env.marks.hit("ledger lost");
+    }
+
+    /// Whether the others hold enough copies of every block for this node to lose its own: at most `f`
+    /// validators lack any of them at a time.
+    fn may_lose_ledger(&mut self, node: usize) -> bool {
+        let mut lacking = 0_usize;
+        for (other, fate) in self.nodes.iter().zip(&mut self.fates) {
+            if fate.regains.is_some_and(|height| crate::run::at_least(other.height(), height)) {
+                fate.regains = None;
+            }
+            let lacks = fate.regains.is_some() || fate.is_retired;
+            lacking = lacking.saturating_add(usize::from(lacks && other.is_validator && other.id != node));
+        }
+        lacking < self.env.options.faulty_max()
     }
 
     /// Whether a node may forget its promises: it did so before, or not too many did.

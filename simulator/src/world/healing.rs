@@ -1,5 +1,7 @@
 //! Makes a part of the network whole, and leaves the rest as it is.
 use quorate_primitives::Height;
+use quorate_replica::Voice;
+use std::collections::BTreeSet;
 
 use super::World;
 use crate::environment::Happening;
@@ -8,20 +10,35 @@ use crate::run::at_least;
 use crate::trace::What;
 
 impl World {
-    /// Any quorum of honest validators that can still be started; `None` if there is none.
+    /// Any quorum of honest validators that can still be started, of each set that decides now or in the
+    /// next two epochs; `None` if there is none.
     pub fn choose_core(&self, dice: &mut Dice) -> Option<Vec<usize>> {
-        let validators = self.env.options.validators;
-        let mut able: Vec<usize> = (0..validators)
-            .filter(|node| self.env.checkers.is_honest(*node) && !self.fates[*node].is_retired)
-            .collect();
-        let quorum = crate::checkers::quorums::quorum(validators);
-        if able.len() < quorum {
-            return None;
+        let mut core = BTreeSet::new();
+        for set in self.env.checkers.sets() {
+            let members = set.members().iter().filter_map(|member| {
+                let nodes = self.env.nodes_of(&member.key);
+                nodes.iter().copied().find(|node| self.is_able(*node))
+            });
+            let mut able: Vec<usize> = members.collect();
+            let quorum = crate::checkers::quorums::quorum(set.len());
+            if able.len() < quorum {
+                return None;
+            }
+            // Who is in the core already serves here too.
+            dice.shuffle(&mut able);
+            able.sort_by_key(|node| !core.contains(node));
+            core.extend(able.into_iter().take(quorum));
         }
-        dice.shuffle(&mut able);
-        able.truncate(quorum);
-        able.sort_unstable();
-        Some(able)
+        Some(core.into_iter().collect())
+    }
+
+    /// Whether a node does its part once it is healed. One that forgot its votes may need the answers of
+    /// others that are not healed, so it counts as faulty until it votes again.
+    fn is_able(&self, node: usize) -> bool {
+        let voice = self.nodes[node].status().map(|status| status.voice);
+        let recalls = !self.fates[node].has_forgotten
+            || voice.is_some_and(|voice| !matches!(voice, Voice::Quarantined | Voice::Silent { .. }));
+        self.env.checkers.is_honest(node) && !self.fates[node].is_retired && recalls
     }
 
     /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
@@ -45,7 +62,7 @@ impl World {
         self.env.network.heal(core, longest);
         self.clients.listen_to(core);
         for node in core {
-            self.nodes[*node].disk.calm();
+            self.nodes[*node].disk.disk().calm();
             self.nodes[*node].store.plan(None);
             self.nodes[*node].effects_left = None;
             let now = self.env.now;

@@ -1,11 +1,11 @@
 //! Clients and nodes.
-use quorate_primitives::{Hash, Height};
+use quorate_primitives::{Hash, Height, Timestamp};
 use quorate_replica::{Admitted, Event};
 
 use super::World;
 use crate::client::{State, Submission};
 use crate::environment::Happening;
-use crate::time::Moment;
+use crate::time::{BEGIN_MS, Moment};
 use crate::trace::{What, word};
 
 impl World {
@@ -19,6 +19,24 @@ impl World {
         let submissions = self.clients.ask(client, now, &mut self.env.marks);
         for submission in submissions {
             self.submit(&submission);
+        }
+    }
+
+    /// A decision is handed to all nodes, since nobody will ask what became of it.
+    pub(super) fn govern(&mut self) {
+        if !self.clients.is_active {
+            return;
+        }
+        if let Some(at) = self.governing.next(self.env.now) {
+            self.env.schedule(at, Happening::Govern);
+        }
+        let Some(set) = self.env.checkers.sets().last().cloned() else { return };
+        let time = Timestamp::new(BEGIN_MS.saturating_add(self.env.now.ms()));
+        let founding = std::rc::Rc::clone(&self.env.founding);
+        let Some((mark, transaction)) = self.governing.decide(&founding, &set, time) else { return };
+        self.env.marks.hit(mark);
+        for node in 0..self.nodes.len() {
+            self.submit(&Submission { node, ticket: u64::MAX, transaction: transaction.clone() });
         }
     }
 
@@ -76,14 +94,9 @@ impl World {
                 Ok(Admitted::Pending) => {}
                 Err(_) => self.env.marks.hit("reply: refused"),
             }
-            if let Ok(Admitted::AlreadyCommitted { height }) = outcome
-                && let Some(request) =
-                    usize::try_from(ticket).ok().and_then(|number| self.clients.request(number))
-            {
-                let id = request.transaction.id();
+            if let Some((id, height)) = self.clients.replied(ticket, &outcome, now) {
                 self.told(now, usize::MAX, id, height);
             }
-            self.clients.replied(ticket, &outcome, now);
         }
     }
 }

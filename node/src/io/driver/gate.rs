@@ -50,6 +50,7 @@ impl Gate {
             }
             LogRecord::Consensus { record: Record::Held(_) | Record::Silence { .. }, .. }
             | LogRecord::Body { .. }
+            | LogRecord::Epoch(_)
             | LogRecord::Quarantine => {}
         }
     }

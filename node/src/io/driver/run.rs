@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use quorate_genesis::Genesis;
 use quorate_ledger::Ledger;
+use quorate_primitives::SecretKey;
 use quorate_primitives::codec;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_primitives::{EpochNumber, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, SEGMENT_BYTES, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Timer};
 
 use super::gate::{Asked, Gate};
@@ -24,7 +25,7 @@ use super::inbox::{Inbox, Lane, Parcel};
 use super::members::membership;
 use super::{Failure, Head, Publisher, StartError};
 use crate::io::counters::{Counters, count, count_bytes};
-use crate::io::journal::{FolderLock, Identity, Journal, JournalConfig, JournalError, SEGMENT_BYTES};
+use crate::io::journal::{FolderLock, Journal, JournalConfig, JournalError, RealFiles};
 use crate::io::net::{Membership, Network};
 use crate::io::timers::{Timers, wall_clock};
 use crate::io::verify::{Pool, Reply, SubmitError, fresh_rng};
@@ -83,20 +84,25 @@ impl Runner {
     /// Opens the vote log and gives every record back to the replica.
     pub(super) fn restore(start: Start) -> Result<Self, StartError> {
         let Start { genesis, settings, ledger, key, votes, key_folder, lock } = start;
-        let identity = Identity { chain: genesis.hash(), key: key.public_key(), epoch: EpochNumber::ZERO };
+        let identity = Identity { chain: genesis.hash(), key: key.public_key() };
         let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key))?;
         let mut gate = Gate::new(key);
         let mut rng = fresh_rng()?;
-        let config = JournalConfig { folder: votes, marker_folder: key_folder };
-        let journal = Journal::open(config, identity, |bytes| {
+        let files = RealFiles::new(JournalConfig { folder: votes, marker_folder: key_folder })?;
+        let lost = codec::encode(&LogRecord::Quarantine);
+        let journal = VoteLog::open(files, identity, &[lost], |bytes| {
             let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
             let record = record.map_err(|_| "a record is intact but unknown: written by another version")?;
             gate.record(&record);
             replica.restore(record, &mut rng);
             Ok(())
-        })?;
+        });
+        let journal = journal.map_err(JournalError::from)?;
         let restored = journal.next_sequence().saturating_sub(1);
         tracing::info!(records = restored, "vote log opened");
+        if let Some(loss) = journal.lost() {
+            tracing::warn!(%loss, "vote log begun anew: this key does not vote until it is certain how far it voted");
+        }
         if let Some(cut) = journal.cut() {
             let file = cut.path.display();
             tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
@@ -360,6 +366,6 @@ impl Work {
     }
 }
 
-fn journal_failure(error: JournalError) -> Failure {
-    Failure::Journal(Arc::new(error))
+fn journal_failure(error: VoteLogError) -> Failure {
+    Failure::Journal(Arc::new(error.into()))
 }
