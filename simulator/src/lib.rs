@@ -12,6 +12,7 @@ pub mod command;
 pub mod coverage;
 pub mod disk;
 pub mod environment;
+pub mod every_call;
 pub mod faults;
 pub mod founding;
 pub mod governing;
