@@ -414,9 +414,7 @@ impl Worker {
             }
             Job::Answer { request, from, content } => {
                 let answer = match codec::decode::<Answer>(&content, ANSWER_BYTES_MAX) {
-                    Ok(answer) => {
-                        self.proof().answer(answer).ok_or("a signature in an answer is invalid")
-                    }
+                    Ok(answer) => self.proof().answer(answer).ok_or("a signature in an answer is invalid"),
                     Err(_) => Err("an answer is malformed"),
                 };
                 if let Err(reason) = answer {

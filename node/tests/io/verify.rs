@@ -167,7 +167,8 @@ async fn accusations_are_proven_whether_or_not_the_transactions_beside_them_are_
     let push = |content| pool.push(Job::Frame { from: peer(1), content }).unwrap();
     let checked = || counters.signatures_checked.load(std::sync::atomic::Ordering::Relaxed);
     let forged = accusation(&SecretKey::from_seed(&Zeroizing::new([4; 32])));
-    for (transactions, signatures) in [(vec![], 2), (vec![good(1), good(2)], 6), (vec![good(2), good(3)], 9)] {
+    for (transactions, signatures) in [(vec![], 2), (vec![good(1), good(2)], 6), (vec![good(2), good(3)], 9)]
+    {
         push(accusing(transactions.clone(), vec![accusation(&secret())]));
         let Outcome::Event(Event::Bundle { bundle: proven, .. }, _) = next(&mut outcomes).await else {
             panic!("not a bundle")
