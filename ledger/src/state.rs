@@ -266,7 +266,7 @@ impl State {
     }
 
     /// Epochs at which a set of validators begins, ascending.
-    pub(crate) fn validator_changes(&self) -> impl Iterator<Item = EpochNumber> {
+    pub fn validator_changes(&self) -> impl Iterator<Item = EpochNumber> {
         self.sets.iter().copied()
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Logs go to standard error. [`metrics`] are read when somebody asks for them, so nothing is counted
 //! twice; [`server`] serves them beside `/health` and `/ready`; [`pulse`] is the line a minute for
-//! people.
+//! people, and [`voice`] says when the node begins to vote or why it does not.
 pub mod metrics;
 pub mod pulse;
 pub mod server;
+pub mod voice;
 
 use tracing_subscriber::EnvFilter;
 

@@ -1,11 +1,12 @@
 //! A network of several validators on this machine, each in a process of its own.
 //!
-//! A [`generate::Plan`] becomes files in a [`folder::Folder`]; the [`supervisor`] starts one
+//! A [`founding::Plan`] becomes files in a [`folder::Folder`]; the [`supervisor`] starts one
 //! [`process`] a node, waits until they finalize blocks, prints the [`table`] and keeps
 //! [`report::Report`] up to date until it is told to stop. [`chaos`] are the commands that disturb a
-//! running testnet from another terminal; they find it through its report.
+//! running testnet or add to it from another terminal; they find it through its report.
 pub mod chaos;
 pub mod folder;
+pub mod founding;
 pub mod generate;
 pub mod ports;
 pub mod probe;

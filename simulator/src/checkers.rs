@@ -149,7 +149,12 @@ impl Checkers {
 
     fn voted(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
         if !self.is_honest(node) {
-            return self.votes.heard(epoch, vote);
+            // What it says in the name of another is nothing that the other said.
+            let signer = self.epochs.get(&epoch).and_then(|of| of.validators().key(vote.signer));
+            if signer == self.keys.get(node) {
+                self.votes.heard(epoch, vote);
+            }
+            return;
         }
         let finding = self.votes.signed(node, epoch, vote);
         self.find(at, "votes", finding);

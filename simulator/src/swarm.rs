@@ -90,17 +90,17 @@ fn classes(dice: &mut Dice) -> Vec<Class> {
 pub fn draw(seed: u64, profile: Profile, wishes: Wishes) -> Options {
     let mut dice = Dice::new(seed, Stream::Options);
     let mut options = calm(seed, profile);
-    if profile == Profile::Lite {
-        lite(&mut options, &mut dice);
-    } else {
-        size(&mut options, &mut dice);
+    match profile {
+        Profile::Lite => lite(&mut options, &mut dice),
+        Profile::Byzantine => crate::byzantine::draw(&mut options, &mut dice, wishes.validators),
+        _ => size(&mut options, &mut dice),
     }
     if let Some(validators) = wishes.validators {
         options.validators = validators.clamp(1, 21);
     }
     match profile {
-        Profile::Lite => {}
-        Profile::Swarm | Profile::Byzantine | Profile::Twins | Profile::Reconfigure | Profile::Poison => {
+        Profile::Lite | Profile::Byzantine => {}
+        Profile::Swarm | Profile::Twins | Profile::Reconfigure | Profile::Poison => {
             classes(&mut dice).into_iter().for_each(|class| switch_on(&mut options, class, &mut dice));
         }
         Profile::Storage => storage(&mut options, &mut dice),

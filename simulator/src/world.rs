@@ -3,6 +3,7 @@ mod breaking;
 mod healing;
 mod linking;
 mod serving;
+mod whims;
 
 use quorate_primitives::PublicKey;
 use quorate_replica::Voice;
@@ -145,6 +146,7 @@ impl World {
                 self.connect_all(node);
             } else {
                 self.start(node);
+                self.nodes[node].call_puppet(&mut self.env, None);
             }
         }
         for client in 0..self.clients.count() {
@@ -218,6 +220,9 @@ impl World {
         }
         while let Some((by, whom)) = self.env.cuts.pop() {
             self.hang_up(by, whom);
+        }
+        while let Some((node, whim)) = self.env.whims.pop() {
+            self.indulge(node, whim);
         }
         if !self.env.commits.is_empty() {
             self.tell_clients();

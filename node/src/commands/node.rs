@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use quorate_genesis::Genesis;
 use quorate_keystore::{KeyFile, Passphrase, files};
 use quorate_primitives::SecretKey;
+use quorate_primitives::validators::ValidatorSet;
 use quorate_rpc::Client;
+use quorate_rpc::json::Voting;
 use zeroize::Zeroizing;
 
 use super::{Exit, Failure, OrExit, print};
@@ -105,15 +107,12 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-/// What a node with this key is in this network.
-fn role(genesis: &Genesis, key: &SecretKey) -> (String, String) {
-    let public = key.public_key();
-    let index = genesis.validators.index_of(&public);
-    match index.and_then(|index| genesis.validators.members().get(usize::from(index))) {
-        Some(member) => {
-            (member.name.to_string(), format!("validator {} of {}", member.name, genesis.network))
-        }
-        None => (format!("observer-{:.8}", public.to_string()), format!("observer of {}", genesis.network)),
+/// What a node with this key is among these validators: its name and its role.
+fn role(validators: &ValidatorSet, genesis: &Genesis, key: &SecretKey) -> (String, String) {
+    let (public, network) = (key.public_key(), &genesis.network);
+    match validators.members().iter().find(|member| member.key == public) {
+        Some(member) => (member.name.to_string(), format!("validator {} of {network}", member.name)),
+        None => (format!("observer-{:.8}", public.to_string()), format!("observer of {network}")),
     }
 }
 
@@ -121,7 +120,7 @@ fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     let genesis = super::genesis::read(&config.genesis_file)?;
     let key = open_key(&config)?;
-    let (_, role) = role(&genesis, &key);
+    let (_, role) = role(&genesis.validators, &genesis, &key);
     print(&format!(
         "configuration  {}\ngenesis        {} ({})\nkey            {} ({role})\ndata           {}\nlisten         {}\npeers          {}\nrpc            http://{}\nmetrics        http://{}/metrics\n",
         arguments.config.display(),
@@ -153,12 +152,21 @@ async fn status(arguments: &StatusArguments) -> Result<(), Failure> {
         (None, false, true) => "ready".to_owned(),
         (None, false, false) => "not ready".to_owned(),
     };
-    let role = status.validator.map_or_else(|| "observer".to_owned(), |index| format!("validator {index}"));
+    let role = match (status.validator, status.voting) {
+        (None, _) => "observer".to_owned(),
+        (Some(index), Voting::Yes | Voting::Observer) => format!("validator {index}"),
+        (Some(index), Voting::Asking) => format!("validator {index}, which asks the others before it votes"),
+        (Some(index), Voting::Quarantined) => {
+            format!("validator {index}, which lost its vote log and does not vote")
+        }
+        (Some(index), Voting::Silent) => format!("validator {index}, which does not vote yet"),
+    };
     print(&format!(
-        "node       {} ({role}, version {})\nstate      {state}\nheight     {} (view {})\npeers      {}\nwaiting    {} transactions\n",
+        "node       {} ({role}, version {})\nstate      {state}\nheight     {} (epoch {}, view {})\npeers      {}\nwaiting    {} transactions\n",
         status.name,
         status.version,
         status.height.0,
+        status.epoch.0,
         status.view.0,
         status.peers,
         status.pending_transactions.0,

@@ -15,6 +15,9 @@ use crate::testnet::supervisor::{self, KeptState, Options, Output};
 /// Shortest and longest `--block-time` in milliseconds.
 const BLOCK_TIME_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
 
+/// Shortest and longest `--epoch-length`, as in every genesis.
+const EPOCH_LENGTH: std::ops::RangeInclusive<u64> = 10..=9_223_372_036_854_775_807;
+
 /// Run a network of several validators on this machine. Ctrl-C stops it; the next start goes on with
 /// the same chain.
 #[derive(Debug, Args)]
@@ -25,6 +28,10 @@ pub struct TestnetArguments {
     /// What all keys are derived from, 1 to 64 bytes.
     #[arg(long, value_name = "TEXT", value_parser = parse_seed)]
     seed: Option<String>,
+    /// How many blocks an epoch has, from 10 on; 1000 unless the folder says otherwise. A change of the
+    /// validators takes effect in the epoch after the next one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(EPOCH_LENGTH))]
+    epoch_length: Option<u64>,
     /// Time between two blocks when there is nothing to order, such as 500ms or 1s.
     #[arg(long, value_name = "TIME", value_parser = parse_block_time)]
     block_time: Option<Duration>,
@@ -70,6 +77,11 @@ enum TestnetAction {
     Resume {
         /// Its name, such as n3.
         node: String,
+    },
+    /// Add a node, which follows the chain until it is made a validator.
+    Add {
+        /// Its name, which can only be that of the next node, such as n5.
+        node: Option<String>,
     },
     /// Stop the testnet.
     Down,
@@ -135,6 +147,7 @@ async fn carry_out(arguments: TestnetArguments, folder: Folder) -> Result<(), Fa
         Some(TestnetAction::Restart { node }) => chaos::restart(&folder, node).await,
         Some(TestnetAction::Pause { node }) => chaos::pause(&folder, node).await,
         Some(TestnetAction::Resume { node }) => chaos::resume(&folder, node).await,
+        Some(TestnetAction::Add { node }) => chaos::add(&folder, node.as_deref()).await,
         Some(TestnetAction::Down) => chaos::down(&folder).await,
         Some(TestnetAction::Logs { node, lines, follow }) => {
             chaos::logs(&folder, node, usize::from(*lines), *follow).await
@@ -147,6 +160,7 @@ fn options(arguments: TestnetArguments, folder: Folder) -> Options {
         folder,
         seed: arguments.seed,
         validators: arguments.validators,
+        epoch_length: arguments.epoch_length,
         block_time: arguments.block_time,
         port_base: arguments.port_base,
         state: if arguments.fresh { KeptState::Fresh } else { KeptState::Continue },
@@ -165,6 +179,7 @@ fn background_arguments(arguments: &TestnetArguments, folder: &Folder) -> Vec<Os
     };
     add("--validators", arguments.validators.map(|number| number.to_string()));
     add("--seed", arguments.seed.clone());
+    add("--epoch-length", arguments.epoch_length.map(|length| length.to_string()));
     add("--block-time", arguments.block_time.map(|time| format!("{}ms", time.as_millis())));
     add(
         "--port-base",

@@ -123,7 +123,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         preset: Preset::Text("data"),
         description: "Folder of the ledger and the vote log. Created if it is not there.\n\
-                      Never restore an old copy of it for a validator: its votes would be forgotten.",
+                      Never restore an old copy of it for a validator: with an empty folder it fetches the\n\
+                      chain from the others and votes as soon as that is safe.",
     },
     Setting {
         key: "network.listen",
@@ -135,13 +136,15 @@ pub const SETTINGS: &[Setting] = &[
         key: "network.peers",
         kind: Kind::Peers,
         preset: Preset::Empty,
-        description: "Public keys and addresses of other nodes. Only validators and observers get in.",
+        description: "Public keys and addresses of nodes to keep a connection to. Besides the validators,\n\
+                      which the chain names, these get in, except a former validator that is no observer.",
     },
     Setting {
         key: "network.observers",
         kind: Kind::Keys,
         preset: Preset::Empty,
-        description: "Public keys of nodes that may follow the chain without being validators.",
+        description: "Public keys of nodes that may follow the chain without being validators. A validator\n\
+                      that is removed goes on as an observer where its key is listed here.",
     },
     Setting {
         key: "rpc.listen",

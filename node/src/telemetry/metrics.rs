@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use quorate_replica::Voice;
 use quorate_rpc::server::{Observer, Refusal};
 
 use crate::io::driver::DriverHandle;
@@ -167,7 +168,9 @@ impl Gathered {
         vec![
             ("height", "Height of the last committed block", status.height.get()),
             ("certified_height", "Newest height with a certificate of its own", certified),
+            ("epoch", "Current validator-set period", status.epoch.get()),
             ("view", "Current turn", status.view.get()),
+            ("voting", "1 while this node votes as a validator", u64::from(status.voice == Voice::Free)),
             ("finalized_view", "Highest turn known to be final", status.finalized_view.get()),
             ("validators", "Validators of the epoch", size(status.validators)),
             ("validators_connected", "Validators connected, itself not counted", size(status.connected)),

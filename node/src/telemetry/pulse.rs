@@ -6,6 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::io::driver::DriverHandle;
 use crate::io::feed::Feed;
+use crate::telemetry::voice;
 
 /// Time between two lines.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -25,7 +26,9 @@ pub async fn run(driver: DriverHandle, feed: Arc<Feed>) {
         match &status.stall {
             None => tracing::info!(
                 height = status.height.get(),
+                epoch = status.epoch.get(),
                 view = status.view.get(),
+                voice = voice::word(&status.voice),
                 blocks,
                 committed,
                 failed,
@@ -36,12 +39,17 @@ pub async fn run(driver: DriverHandle, feed: Arc<Feed>) {
             ),
             Some(stall) => tracing::warn!(
                 height = status.height.get(),
+                epoch = status.epoch.get(),
                 view = status.view.get(),
+                voice = voice::word(&status.voice),
                 blocks,
                 validators_connected = status.connected,
                 %stall,
                 "the chain does not advance here"
             ),
+        }
+        if let Some(waits) = voice::waits_for(&status) {
+            tracing::warn!("this validator does not vote: {waits}");
         }
     }
 }

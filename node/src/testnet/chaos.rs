@@ -1,15 +1,21 @@
-//! Commands that look at a running testnet or disturb it: they say what should happen and then what did.
+//! Commands that look at a running testnet, disturb it or add to it: they say what should happen and then what did.
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use quorate_genesis::{GENESIS_BYTES_MAX, Genesis};
+use quorate_keystore::files;
 use quorate_primitives::validators::quorum;
+use quorate_rpc::json::Voting;
 use tokio::time::{Instant, sleep};
 
 use super::folder::Folder;
-use super::probe::{look_at_balances, probe_all};
+use super::founding::GOVERNANCE;
+use super::probe::{look_at_balances, look_at_roles, probe_all, validator_keys};
 use super::process::{self, Signal};
-use super::report::{NodeReport, Report};
+use super::report::{NodeReport, Report, Role};
 use super::table::{self, Supervised};
+use super::{generate, node_name};
 use crate::commands::{Exit, Failure, OrExit, print};
 
 /// How long an effect is waited for.
@@ -65,10 +71,17 @@ impl Running {
         })
     }
 
-    /// Nodes that run and are not paused.
-    fn working(&self) -> usize {
-        let pids = self.report.nodes.iter().filter_map(|node| self.pid(node));
-        pids.filter(|pid| !process::is_paused(*pid)).count()
+    /// Validators that run and are not paused, and how many validators there are. The chain says who they
+    /// are; if no node answers, it is those that were when somebody last looked.
+    async fn voters(&self) -> (usize, usize) {
+        let keys = validator_keys(&self.report).await;
+        let votes = |node: &&NodeReport| match &keys {
+            Some(keys) => keys.contains(&node.key),
+            None => node.role == Role::Validator.name(),
+        };
+        let of_ours = || self.report.nodes.iter().filter(votes);
+        let works = |node: &&NodeReport| self.pid(node).is_some_and(|pid| !process::is_paused(pid));
+        (of_ours().filter(works).count(), keys.as_ref().map_or(of_ours().count(), BTreeSet::len))
     }
 
     /// The highest block that any node knows.
@@ -78,7 +91,7 @@ impl Running {
 
     /// Says what should happen with this many nodes left, waits for it, and says what did.
     async fn foretell(&self, what: &str) -> Result<(), Failure> {
-        let (left, all) = (self.working(), self.report.nodes.len());
+        let (left, all) = self.voters().await;
         let needed = quorum(all);
         let goes_on = left >= needed;
         let expected = if goes_on { "the chain goes on" } else { "the chain waits" };
@@ -159,13 +172,50 @@ pub async fn restart(folder: &Folder, name: &str) -> Result<(), Failure> {
         send(pid, Signal::CONT, name)?;
         wait_gone(folder, name, pid).await?;
     }
-    let request = folder.restart_request(name);
-    std::fs::write(&request, b"").or_exit_about(Exit::Internal, request.display())?;
+    let found = ask_for(folder, &folder.restart_request(name), name).await?;
+    catch_up(&found, name, "started").await
+}
+
+/// Adds a node, which follows the chain as an observer until the governance account makes it a validator.
+///
+/// # Errors
+/// [`Failure`] when the name is not that of the next node, there are as many as there may be, the
+/// supervisor did not start it, or it did not catch up.
+pub async fn add(folder: &Folder, name: Option<&str>) -> Result<(), Failure> {
+    let running = Running::find(folder)?;
+    let path = folder.genesis();
+    let text = files::read_text(&path, GENESIS_BYTES_MAX).or_exit(Exit::Configuration)?;
+    let genesis = Genesis::parse(&text).or_exit_about(Exit::Configuration, path.display())?;
+    let (nodes, most) = (running.report.nodes.len(), generate::nodes_max(genesis.validators.len()));
+    if nodes >= most {
+        return Err(Failure::new(Exit::Usage, format_args!("{nodes} nodes: expected at most {most}")));
+    }
+    let next = node_name(nodes);
+    if let Some(given) = name.filter(|given| *given != next) {
+        let message =
+            format_args!("node {given:?} cannot be added: expected {next:?}, which is the next one");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let found = ask_for(folder, &folder.add_request(&next), &next).await?;
+    catch_up(&found, &next, "added").await?;
+    let node = found.node(&next)?;
+    print(&format!(
+        "{next} is an observer: organisation {}, key {}, key file {}\n\
+         the account {GOVERNANCE} can make it a validator, which then votes from the epoch after the next one on\n",
+        node.organisation.as_deref().unwrap_or("-"),
+        node.key,
+        folder.node_key(&next).display(),
+    ))
+}
+
+/// Leaves a request for the supervisor and waits until the node runs.
+async fn ask_for(folder: &Folder, request: &Path, name: &str) -> Result<Running, Failure> {
+    std::fs::write(request, b"").or_exit_about(Exit::Internal, request.display())?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = Running::find(folder)?;
-        if found.pid(found.node(name)?).is_some() {
-            return catch_up(&found, name, "started").await;
+        if found.report.node(name).is_some_and(|node| found.pid(node).is_some()) {
+            return Ok(found);
         }
         if Instant::now() > deadline {
             let seconds = PATIENCE.as_secs();
@@ -181,7 +231,11 @@ pub async fn restart(folder: &Folder, name: &str) -> Result<(), Failure> {
 /// Waits until a node is where the others are.
 async fn catch_up(running: &Running, name: &str, what: &str) -> Result<(), Failure> {
     let others = running.height().await;
-    print(&format!("{name} {what}: it catches up with height {others} and votes again\n"))?;
+    let (working, all) = running.voters().await;
+    let waits = working < quorum(all);
+    let votes = running.node(name)?.role == Role::Validator.name();
+    let then = if votes { "votes again" } else { "follows the chain" };
+    print(&format!("{name} {what}: it catches up with height {others} and {then}\n"))?;
     let position = running.report.nodes.iter().position(|node| node.name == name).unwrap_or(0);
     let start = Instant::now();
     let log = running.folder.node_log(name);
@@ -191,7 +245,8 @@ async fn catch_up(running: &Running, name: &str, what: &str) -> Result<(), Failu
         let probes = probe_all(&running.report).await;
         if let Some(Some(probe)) = probes.get(position) {
             let ready = probe.health == super::probe::Health::Ready;
-            if probe.height >= others && (ready || running.working() < quorum(running.report.nodes.len())) {
+            let done = ready && matches!(probe.voting, Voting::Yes | Voting::Observer);
+            if probe.height >= others && (done || waits) {
                 let ms = start.elapsed().as_millis();
                 return print(&format!("seen: {name} at height {} after {ms} ms\n", probe.height));
             }
@@ -234,6 +289,7 @@ pub async fn status(folder: &Folder, json: bool) -> Result<(), Failure> {
         report.supervisor = None;
     }
     let probes = probe_all(&report).await;
+    look_at_roles(&mut report, &probes);
     look_at_balances(&mut report).await;
     print(&if json { report.to_json() } else { table::table(&report, &probes, Supervised::Elsewhere) })?;
     if probes.iter().all(Option::is_none) {

@@ -4,7 +4,7 @@
 //! genesis.toml          the founding document
 //! testnet.json          what runs, for people and programs
 //! lock                  held by the supervisor
-//! control/restart-n3    a request to the supervisor
+//! control/restart-n3    a request to the supervisor, as is add-n5
 //! supervisor.log        messages of a detached supervisor
 //! n1/node.toml          configuration of a node, beside validator.json, data/ and node.log
 //! keys/, networks/      the folder is also the home of a wallet
@@ -130,6 +130,26 @@ impl Folder {
     #[must_use]
     pub fn restart_request(&self, name: &str) -> PathBuf {
         self.0.join("control").join(format!("restart-{name}"))
+    }
+
+    /// The request that the supervisor adds a node and starts it.
+    #[must_use]
+    pub fn add_request(&self, name: &str) -> PathBuf {
+        self.0.join("control").join(format!("add-{name}"))
+    }
+
+    /// Removes requests that a supervisor did not live to carry out.
+    ///
+    /// # Errors
+    /// [`FolderError::System`] naming the file.
+    pub fn clear_requests(&self) -> Result<(), FolderError> {
+        let control = self.0.join("control");
+        let refused = |source| FolderError::System { path: control.clone(), source };
+        for entry in fs::read_dir(&control).map_err(refused)? {
+            let path = entry.map_err(refused)?.path();
+            fs::remove_file(&path).map_err(|source| FolderError::System { path, source })?;
+        }
+        Ok(())
     }
 
     /// Creates the folder and takes it for one supervisor.

@@ -1,48 +1,23 @@
-//! Writes a new testnet: the founding document, keys, and the configuration of every node.
-use std::time::Duration;
-
+//! Writes a testnet into its folder: the founding document, keys, and the configuration of every node.
 use quorate_genesis::Genesis;
-use quorate_genesis::build::{AssetDraft, Draft};
 use quorate_keystore::files::{self, FileError};
 use quorate_keystore::{Home, KeyFile, KeyName, NetworkFile, NetworkName, Protection};
 use quorate_primitives::address::Address;
-use quorate_primitives::state::{Capabilities, Permission};
 use quorate_primitives::{SecretKey, Timestamp};
 
 use super::folder::Folder;
+use super::founding::{
+    GOVERNANCE, GOVERNANCE_THRESHOLD, KeyHolder, Plan, administrators, draft, key_holders, organisation_of,
+};
 use super::ports::NodePorts;
-use super::report::{AccountReport, NodeReport, Report};
+use super::report::{AccountReport, GovernanceReport, NodeReport, Report, Role};
 use super::{node_name, seeds};
 
-/// How the addresses of every testnet begin.
-const PREFIX: &str = "qdev";
-/// The organisation that runs everything in a testnet.
-const ORGANISATION: &str = "devs";
-/// Issues the testnet's money and administers the organisation.
-const TREASURY: &str = "treasury";
-/// Accounts that own money from the beginning.
-const HOLDERS: [&str; 3] = ["alice", "bob", "carol"];
-/// The testnet's money.
-const SYMBOL: &str = "USD";
-/// What each holder owns at the beginning.
-const FIRST_BALANCE: &str = "1000000.00";
-/// As [`FIRST_BALANCE`], for people.
-const FIRST_BALANCE_SHOWN: &str = "1,000,000.00 USD";
-/// Nothing, for people.
-const NO_BALANCE_SHOWN: &str = "0.00 USD";
-/// Most money that may exist.
-const CAP: &str = "1000000000000.00";
-
-/// What a testnet is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// What keys are derived from.
-    pub seed: String,
-    /// How many validators. Range: 1 to 128.
-    pub validators: u8,
-    /// Time between empty blocks, if not the usual one.
-    pub block_time: Option<Duration>,
-}
+/// Nodes that can be added to a testnet. The others know their keys from the beginning, so nobody has to
+/// be restarted.
+const ADDED_MAX: usize = 8;
+/// Most nodes of a testnet, which is as many as there are ports in a range.
+const NODES_MAX: usize = 128;
 
 /// Why a testnet could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -67,38 +42,10 @@ fn refused(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> GenerateErr
     move |reason| GenerateError::Refused { what, reason: reason.to_string() }
 }
 
-/// Names of the accounts whose keys lie in the folder.
-fn account_names() -> impl Iterator<Item = &'static str> {
-    HOLDERS.into_iter().chain([TREASURY])
-}
-
-/// The founding document of the plan's network at this time.
+/// Most nodes that a testnet founded by so many validators may ever have.
 #[must_use]
-pub fn draft(plan: &Plan, time: Timestamp) -> Draft {
-    let mut draft = Draft::new(&seeds::network_name(&plan.seed), PREFIX, time);
-    draft.organisation(ORGANISATION, "Developers", TREASURY);
-    for index in 0..usize::from(plan.validators) {
-        let name = node_name(index);
-        draft.validator(&name, ORGANISATION, seeds::key(&plan.seed, &name).public_key());
-    }
-    for name in account_names() {
-        draft.account(name, ORGANISATION, seeds::key(&plan.seed, name).public_key());
-    }
-    draft.asset(AssetDraft {
-        symbol: SYMBOL.to_owned(),
-        name: "Test dollar, worthless".to_owned(),
-        decimals: 2,
-        cap: CAP.to_owned(),
-        capabilities: Capabilities::MINTABLE,
-        issuer: TREASURY.to_owned(),
-    });
-    for holder in HOLDERS {
-        draft.balance(holder, SYMBOL, FIRST_BALANCE);
-    }
-    let scope = format!("organisation:{ORGANISATION}");
-    draft.grant(TREASURY, Permission::AccountCreate, &scope);
-    draft.grant(TREASURY, Permission::AssetCreate, &scope);
-    draft
+pub fn nodes_max(validators: usize) -> usize {
+    validators.saturating_add(ADDED_MAX).min(NODES_MAX)
 }
 
 /// Writes everything that stays the same as long as the testnet exists. The genesis comes last: without
@@ -111,18 +58,27 @@ pub fn create(folder: &Folder, plan: &Plan, time: Timestamp) -> Result<Genesis, 
     let genesis = Genesis::parse(&text)?;
     let home = Home::new(folder.path());
     files::create_folder(&home.keys_folder())?;
-    for name in account_names() {
+    for KeyHolder { name, .. } in key_holders() {
         let file = key_file(name, &seeds::key(&plan.seed, name))?;
         files::replace(&home.keys_folder().join(format!("{name}.json")), file.to_text().as_bytes())?;
     }
-    for index in 0..usize::from(plan.validators) {
-        let name = node_name(index);
-        files::create_folder(&folder.node(&name))?;
-        let file = key_file(&name, &seeds::key(&plan.seed, &name))?;
-        files::replace(&folder.node_key(&name), file.to_text().as_bytes())?;
+    for index in 0..plan.nodes() {
+        create_node(folder, plan, index)?;
     }
     files::replace(&folder.genesis(), text.as_bytes())?;
     Ok(genesis)
+}
+
+/// Writes the key of a node into a folder of its own.
+///
+/// # Errors
+/// [`GenerateError`] naming the file.
+pub fn create_node(folder: &Folder, plan: &Plan, index: usize) -> Result<(), GenerateError> {
+    let name = node_name(index);
+    files::create_folder(&folder.node(&name))?;
+    let file = key_file(&name, &seeds::key(&plan.seed, &name))?;
+    files::replace(&folder.node_key(&name), file.to_text().as_bytes())?;
+    Ok(())
 }
 
 fn key_file(name: &str, key: &SecretKey) -> Result<KeyFile, GenerateError> {
@@ -141,8 +97,7 @@ pub fn configure(
     ports: &[NodePorts],
 ) -> Result<(), GenerateError> {
     for index in 0..ports.len() {
-        let text = node_config(plan, ports, index);
-        files::replace(&folder.node_config(&node_name(index)), text.as_bytes())?;
+        configure_node(folder, plan, ports, index)?;
     }
     let home = Home::new(folder.path());
     let name = NetworkName::new(genesis.network.as_str()).map_err(|error| refused("network name")(&error))?;
@@ -153,6 +108,21 @@ pub fn configure(
     files::replace(&home.genesis_path(&name), text.as_bytes())?;
     files::replace(&home.network_path(&name), network.to_text().as_bytes())?;
     home.use_network(&name)?;
+    Ok(())
+}
+
+/// Writes the configuration of a node.
+///
+/// # Errors
+/// [`GenerateError`] naming the file.
+pub fn configure_node(
+    folder: &Folder,
+    plan: &Plan,
+    ports: &[NodePorts],
+    index: usize,
+) -> Result<(), GenerateError> {
+    let text = node_config(plan, ports, index);
+    files::replace(&folder.node_config(&node_name(index)), text.as_bytes())?;
     Ok(())
 }
 
@@ -173,6 +143,11 @@ fn node_config(plan: &Plan, ports: &[NodePorts], index: usize) -> String {
             format!("  \"{key}@{}\",\n", p2p_address(*ports))
         })
         .collect();
+    // Also those of nodes that may be added, and of validators, which stay when they are removed.
+    let known = (0..nodes_max(usize::from(plan.validators))).filter(|other| *other != index);
+    let observers: Vec<String> = known
+        .map(|other| format!("  \"{}\",\n", seeds::key(&plan.seed, &node_name(other)).public_key()))
+        .collect();
     let pace = plan.block_time.map_or_else(String::new, |time| {
         let least = time.as_millis().min(50);
         format!("\n[consensus]\ninterval_min_ms = {least}\ninterval_idle_ms = {}\n", time.as_millis())
@@ -182,11 +157,12 @@ fn node_config(plan: &Plan, ports: &[NodePorts], index: usize) -> String {
          genesis_file = \"../genesis.toml\"\n\
          key_file = \"validator.json\"\n\
          data_dir = \"data\"\n\n\
-         [network]\nlisten = \"{}\"\npeers = [\n{}]\n\n\
+         [network]\nlisten = \"{}\"\npeers = [\n{}]\nobservers = [\n{}]\n\n\
          [rpc]\nlisten = \"127.0.0.1:{}\"\n\n\
          [metrics]\nlisten = \"127.0.0.1:{}\"\n{pace}",
         p2p_address(own),
         peers.concat(),
+        observers.concat(),
         own.rpc,
         own.metrics,
     )
@@ -195,32 +171,26 @@ fn node_config(plan: &Plan, ports: &[NodePorts], index: usize) -> String {
 /// What is known before the first node runs.
 #[must_use]
 pub fn report(folder: &Folder, plan: &Plan, genesis: &Genesis, ports: &[NodePorts]) -> Report {
-    let nodes = ports.iter().enumerate().map(|(index, ports)| {
-        let name = node_name(index);
-        NodeReport {
-            role: "validator".to_owned(),
-            rpc: rpc_url(*ports),
-            p2p: p2p_address(*ports),
-            metrics: format!("http://127.0.0.1:{}/metrics", ports.metrics),
-            pid: None,
-            key: seeds::key(&plan.seed, &name).public_key().to_string(),
-            folder: folder.node(&name),
-            log: folder.node_log(&name),
-            ports: *ports,
-            name,
-        }
-    });
+    let nodes = ports.iter().enumerate().map(|(index, ports)| report_node(folder, plan, index, *ports));
     let home = Home::new(folder.path());
-    let account = |name: &str| {
-        let account = genesis.account_named(name)?;
+    let address = |account| Address { account, tag: None }.to_text(&genesis.prefix);
+    let account = |holder: KeyHolder| {
+        let account = genesis.account_named(holder.name)?;
         Some(AccountReport {
-            name: name.to_owned(),
-            address: Address { account, tag: None }.to_text(&genesis.prefix),
+            name: holder.name.to_owned(),
+            address: address(account),
             account: account.to_string(),
-            key_file: home.keys_folder().join(format!("{name}.json")),
-            balance: if name == TREASURY { NO_BALANCE_SHOWN } else { FIRST_BALANCE_SHOWN }.to_owned(),
+            key_file: home.keys_folder().join(format!("{}.json", holder.name)),
+            balance: holder.balance.to_owned(),
         })
     };
+    let governance = genesis.account_named(GOVERNANCE).map(|account| GovernanceReport {
+        name: GOVERNANCE.to_owned(),
+        address: address(account),
+        account: account.to_string(),
+        threshold: GOVERNANCE_THRESHOLD,
+        keys: administrators().map(str::to_owned).collect(),
+    });
     Report {
         schema: 1,
         network: genesis.network.to_string(),
@@ -230,6 +200,29 @@ pub fn report(folder: &Folder, plan: &Plan, genesis: &Genesis, ports: &[NodePort
         supervisor: None,
         ready: false,
         nodes: nodes.collect(),
-        accounts: account_names().filter_map(account).collect(),
+        accounts: key_holders().filter_map(account).collect(),
+        epoch_length: Some(plan.epoch_length),
+        epoch: None,
+        governance,
+    }
+}
+
+/// What is known of a node before it runs.
+#[must_use]
+pub fn report_node(folder: &Folder, plan: &Plan, index: usize, ports: NodePorts) -> NodeReport {
+    let name = node_name(index);
+    let role = if index < usize::from(plan.validators) { Role::Validator } else { Role::Observer };
+    NodeReport {
+        role: role.name().to_owned(),
+        rpc: rpc_url(ports),
+        p2p: p2p_address(ports),
+        metrics: format!("http://127.0.0.1:{}/metrics", ports.metrics),
+        pid: None,
+        key: seeds::key(&plan.seed, &name).public_key().to_string(),
+        folder: folder.node(&name),
+        log: folder.node_log(&name),
+        ports,
+        organisation: Some(organisation_of(index).to_owned()),
+        name,
     }
 }

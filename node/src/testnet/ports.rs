@@ -89,7 +89,7 @@ pub enum PortsError {
 ///
 /// # Errors
 /// [`PortsError::NoneFree`].
-pub fn choose(base: Option<PortBase>, nodes: u8) -> Result<Vec<NodePorts>, PortsError> {
+pub fn choose(base: Option<PortBase>, nodes: usize) -> Result<Vec<NodePorts>, PortsError> {
     let ranges = match base {
         Some(PortBase::Auto) => return free_ports(nodes),
         Some(PortBase::From(base)) => [base, base + RANGE, base + 2 * RANGE],
@@ -97,11 +97,32 @@ pub fn choose(base: Option<PortBase>, nodes: u8) -> Result<Vec<NodePorts>, Ports
     };
     let [rpc, p2p, metrics] = ranges;
     let at = |index: u16| NodePorts { rpc: rpc + index, p2p: p2p + index, metrics: metrics + index };
-    Ok((0..u16::from(nodes)).map(at).collect())
+    Ok((0..u16::MAX).take(nodes).map(at).collect())
+}
+
+/// Ports for one more node than these: the next of their ranges, or whatever is free where the ports do
+/// not lie in ranges or somebody listens on the next one.
+///
+/// # Errors
+/// [`PortsError::NoneFree`].
+pub fn next(ports: &[NodePorts]) -> Result<NodePorts, PortsError> {
+    let after = |port: u16, count: usize| port.checked_add(u16::try_from(count).ok()?);
+    let at = |first: &NodePorts, count: usize| {
+        let (rpc, p2p) = (after(first.rpc, count)?, after(first.p2p, count)?);
+        Some(NodePorts { rpc, p2p, metrics: after(first.metrics, count)? })
+    };
+    let in_ranges = |first: &&NodePorts| {
+        ports.iter().enumerate().all(|(index, found)| at(first, index).as_ref() == Some(found))
+    };
+    let usual = ports.first().filter(in_ranges).and_then(|first| at(first, ports.len()));
+    match usual.filter(|_| ports.len() > 1).filter(|usual| check_free(&[*usual]).is_ok()) {
+        Some(usual) => Ok(usual),
+        None => Ok(free_ports(1)?.pop().unwrap_or(NodePorts { rpc: 0, p2p: 0, metrics: 0 })),
+    }
 }
 
 /// Asks the system for ports, holding all of them until the last is known so that none is given twice.
-fn free_ports(nodes: u8) -> Result<Vec<NodePorts>, PortsError> {
+fn free_ports(nodes: usize) -> Result<Vec<NodePorts>, PortsError> {
     let mut held = Vec::new();
     let mut next = || -> std::io::Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

@@ -1,12 +1,13 @@
 //! Asking the nodes of a testnet how they are. Answers are believed: they are shown, not acted upon.
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use quorate_rpc::Client;
 use quorate_rpc::backend::Proofs;
-use quorate_rpc::json::BalancesAnswer;
+use quorate_rpc::json::{BalancesAnswer, Voting};
 
-use super::report::Report;
+use super::report::{Report, Role};
 use super::table::grouped;
 
 /// How long a node may take to answer.
@@ -23,6 +24,10 @@ pub struct Probe {
     pub leader: Option<u8>,
     /// Its own index.
     pub validator: Option<u8>,
+    /// Whether it votes.
+    pub voting: Voting,
+    /// Its validator-set period.
+    pub epoch: u64,
     /// Connected peers.
     pub peers: u64,
     /// What it can do.
@@ -63,6 +68,8 @@ pub async fn probe(url: &str) -> Option<Probe> {
         view: status.view.0.get(),
         leader: status.leader,
         validator: status.validator,
+        voting: status.voting,
+        epoch: status.epoch.0.get(),
         peers: u64::from(status.peers),
         health,
     })
@@ -71,6 +78,23 @@ pub async fn probe(url: &str) -> Option<Probe> {
 /// Asks all nodes of a testnet at once, in their order.
 pub async fn probe_all(report: &Report) -> Vec<Option<Probe>> {
     futures::future::join_all(report.nodes.iter().map(|node| probe(&node.rpc))).await
+}
+
+/// Writes into the report what the nodes are for the chain now, and the epoch that they have reached.
+pub fn look_at_roles(report: &mut Report, probes: &[Option<Probe>]) {
+    for (node, probe) in report.nodes.iter_mut().zip(probes) {
+        if let Some(probe) = probe {
+            let role = if probe.validator.is_some() { Role::Validator } else { Role::Observer };
+            node.role = role.name().to_owned();
+        }
+    }
+    report.epoch = probes.iter().flatten().map(|probe| probe.epoch).max().or(report.epoch);
+}
+
+/// The keys of the validators, as the first node that answers says.
+pub async fn validator_keys(report: &Report) -> Option<BTreeSet<String>> {
+    let answer = first_answering(report).await?.validators(None).await.ok()?;
+    Some(answer.validators.iter().map(|member| member.key.0.to_string()).collect())
 }
 
 /// Writes into the report what its accounts own now, as the first node that answers says.

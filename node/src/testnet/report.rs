@@ -26,10 +26,54 @@ pub struct Report {
     pub supervisor: Option<u32>,
     /// Whether the nodes answered and finalized a block since the supervisor started.
     pub ready: bool,
-    /// Validators in the order of the genesis.
+    /// Validators in the order of the genesis, then nodes that were added.
     pub nodes: Vec<NodeReport>,
     /// Accounts whose test keys lie in the folder.
     pub accounts: Vec<AccountReport>,
+    /// Blocks of an epoch.
+    #[serde(default)]
+    pub epoch_length: Option<u64>,
+    /// The epoch when the testnet was last looked at.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+    /// The account that manages the validators.
+    #[serde(default)]
+    pub governance: Option<GovernanceReport>,
+}
+
+/// The account that manages the validators: several of the folder's keys act for it together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GovernanceReport {
+    /// Name of the account.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Its id, 64 hexadecimal digits.
+    pub account: String,
+    /// How many of the keys must sign.
+    pub threshold: u32,
+    /// Names of the keys.
+    pub keys: Vec<String>,
+}
+
+/// What a node is for the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It votes.
+    Validator,
+    /// It follows.
+    Observer,
+}
+
+impl Role {
+    /// As it is written and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Observer => "observer",
+        }
+    }
 }
 
 /// One node of a testnet.
@@ -37,7 +81,7 @@ pub struct Report {
 pub struct NodeReport {
     /// Its name, such as `n1`.
     pub name: String,
-    /// What it is: `validator`.
+    /// What it was when the testnet was last looked at: `validator` or `observer`.
     pub role: String,
     /// Where it serves JSON-RPC.
     pub rpc: String,
@@ -55,6 +99,9 @@ pub struct NodeReport {
     pub log: PathBuf,
     /// The ports behind the addresses.
     pub ports: NodePorts,
+    /// The organisation that runs it.
+    #[serde(default)]
+    pub organisation: Option<String>,
 }
 
 /// One account of a testnet.

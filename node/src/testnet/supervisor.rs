@@ -11,9 +11,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep};
 
 use super::folder::{Folder, FolderLock};
-use super::generate::{self, Plan};
+use super::founding::{Plan, draft};
+use super::generate;
 use super::ports::{self, NodePorts, PortBase};
-use super::probe::{Health, Probe, look_at_balances, probe_all};
+use super::probe::{Health, Probe, look_at_balances, look_at_roles, probe_all};
 use super::pulse::Pulse;
 use super::report::Report;
 use super::table::Supervised;
@@ -47,6 +48,8 @@ pub struct Options {
     pub seed: Option<String>,
     /// How many validators, if it was said.
     pub validators: Option<u8>,
+    /// Blocks of an epoch, if it was said.
+    pub epoch_length: Option<u64>,
     /// Time between empty blocks, if it was said.
     pub block_time: Option<Duration>,
     /// How ports are chosen, if it was said.
@@ -79,6 +82,8 @@ pub enum Output {
 const USUAL_SEED: &str = "1";
 /// Validators of a testnet when nothing is said.
 const USUAL_VALIDATORS: u8 = 4;
+/// Blocks of an epoch when nothing is said: some minutes, so that changes of the validators are seen.
+const USUAL_EPOCH_LENGTH: u64 = 1_000;
 
 /// Runs a testnet until a signal comes.
 ///
@@ -129,6 +134,7 @@ impl Signals {
 
 struct Supervisor {
     folder: Folder,
+    plan: Plan,
     report: Report,
     children: Vec<Option<Child>>,
     /// Height from which the chain has to advance, once it is known.
@@ -156,15 +162,12 @@ impl Supervisor {
         let (plan, genesis) = plan(options, old.as_ref())?;
         let kept = old.filter(|_| options.port_base.is_none());
         let ports: Vec<NodePorts> = match kept {
-            Some(report) if report.nodes.len() == usize::from(plan.validators) => {
+            Some(report) if report.nodes.len() == plan.nodes() => {
                 report.nodes.iter().map(|node| node.ports).collect()
             }
-            _ => ports::choose(options.port_base, plan.validators).or_exit(Exit::Internal)?,
+            _ => ports::choose(options.port_base, plan.nodes()).or_exit(Exit::Internal)?,
         };
-        for index in 0..ports.len() {
-            // A request that the last supervisor did not live to carry out.
-            let _ = std::fs::remove_file(folder.restart_request(&node_name(index)));
-        }
+        folder.clear_requests().or_exit_about(Exit::Internal, "control")?;
         ports::check_free(&ports).or_exit(Exit::Configuration)?;
         generate::configure(folder, &plan, &genesis, &ports).or_exit(Exit::Configuration)?;
         let mut report = generate::report(folder, &plan, &genesis, &ports);
@@ -172,7 +175,7 @@ impl Supervisor {
         let children = ports.iter().map(|_| None).collect();
         let pulse = Pulse::follow(report.nodes.iter().map(|node| node.rpc.clone()).collect());
         let patience = READY_PATIENCE + plan.block_time.unwrap_or_default();
-        Ok(Self { folder: folder.clone(), report, children, began_at, patience, pulse, _lock: lock })
+        Ok(Self { folder: folder.clone(), plan, report, children, began_at, patience, pulse, _lock: lock })
     }
 
     /// Starts every node and waits until all answer and the chain has advanced.
@@ -192,6 +195,7 @@ impl Supervisor {
             self.began_at = self.began_at.or_else(|| highest(&probes));
             if self.began_at.is_some_and(|height| have_advanced(&probes, height)) {
                 self.report.ready = true;
+                look_at_roles(&mut self.report, &probes);
                 look_at_balances(&mut self.report).await;
                 self.save()?;
                 return Ok(probes);
@@ -308,7 +312,31 @@ impl Supervisor {
                 changed = true;
             }
         }
+        let next = node_name(self.children.len());
+        let request = self.folder.add_request(&next);
+        if request.exists() {
+            std::fs::remove_file(&request).or_exit_about(Exit::Internal, request.display())?;
+            match self.add_node() {
+                Ok(()) => changed = true,
+                // Whoever asked for it waits in vain; the others go on.
+                Err(failure) => say(&format!("{next} cannot be added: {failure}")),
+            }
+        }
         if changed { self.save() } else { Ok(()) }
+    }
+
+    /// Writes the files of one more node and starts it.
+    fn add_node(&mut self) -> Result<(), Failure> {
+        let index = self.children.len();
+        let mut ports: Vec<NodePorts> = self.report.nodes.iter().map(|node| node.ports).collect();
+        let own = ports::next(&ports).or_exit(Exit::Internal)?;
+        ports.push(own);
+        generate::create_node(&self.folder, &self.plan, index).or_exit(Exit::Configuration)?;
+        generate::configure_node(&self.folder, &self.plan, &ports, index).or_exit(Exit::Configuration)?;
+        self.report.nodes.push(generate::report_node(&self.folder, &self.plan, index, own));
+        self.children.push(None);
+        self.plan.added = self.plan.added.saturating_add(1);
+        self.start_node(index)
     }
 
     fn save(&self) -> Result<(), Failure> {
@@ -348,12 +376,18 @@ fn say(message: &str) {
 /// The plan of the testnet that is there, or of a new one, which is then written.
 fn plan(options: &Options, old: Option<&Report>) -> Result<(Plan, Genesis), Failure> {
     let folder = &options.folder;
-    let new = |genesis: Option<&Genesis>, seed: &str| Plan {
-        seed: options.seed.clone().unwrap_or_else(|| seed.to_owned()),
-        validators: options.validators.unwrap_or_else(|| {
-            genesis.and_then(|known| u8::try_from(known.validators.len()).ok()).unwrap_or(USUAL_VALIDATORS)
-        }),
-        block_time: options.block_time,
+    let new = |genesis: Option<&Genesis>, seed: &str| {
+        let known = genesis.and_then(|known| u8::try_from(known.validators.len()).ok());
+        let validators = options.validators.or(known).unwrap_or(USUAL_VALIDATORS);
+        let nodes = old.map_or(0, |report| report.nodes.len());
+        let length = genesis.map(|known| known.parameters.epoch_length);
+        Plan {
+            seed: options.seed.clone().unwrap_or_else(|| seed.to_owned()),
+            validators,
+            added: u8::try_from(nodes.saturating_sub(usize::from(validators))).unwrap_or_default(),
+            epoch_length: options.epoch_length.or(length).unwrap_or(USUAL_EPOCH_LENGTH),
+            block_time: options.block_time,
+        }
     };
     if !folder.genesis().exists() {
         let plan = new(None, USUAL_SEED);
@@ -366,12 +400,12 @@ fn plan(options: &Options, old: Option<&Report>) -> Result<(Plan, Genesis), Fail
     let text = files::read_text(&path, GENESIS_BYTES_MAX).or_exit(Exit::Configuration)?;
     let genesis = Genesis::parse(&text).or_exit_about(Exit::Configuration, path.display())?;
     let plan = new(Some(&genesis), old.map_or(USUAL_SEED, |report| report.seed.as_str()));
-    if generate::draft(&plan, genesis.time).build().ok().as_ref() != Some(&genesis) {
+    if draft(&plan, genesis.time).build().ok().as_ref() != Some(&genesis) {
         let there = genesis.validators.len();
         return Err(Failure::new(
             Exit::Configuration,
             format_args!(
-                "{} holds a testnet of {there} validators with another seed or size: expected the same --seed and --validators, or --fresh to replace it",
+                "{} holds a testnet of {there} validators with another seed, size or epoch length: expected the same --seed, --validators and --epoch-length, or --fresh to replace it",
                 folder.path().display()
             ),
         ));
@@ -443,9 +477,11 @@ async fn wait_ready(child: &mut Child, folder: &Folder) -> Result<Report, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_rpc::json::Voting;
 
     fn at(height: u64, health: Health) -> Option<Probe> {
-        Some(Probe { height, view: height, leader: None, validator: None, peers: 3, health })
+        let (view, voting, epoch) = (height, Voting::Yes, 0);
+        Some(Probe { height, view, leader: None, validator: None, voting, epoch, peers: 3, health })
     }
 
     #[test]

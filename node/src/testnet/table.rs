@@ -2,6 +2,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use quorate_rpc::json::Voting;
+
 use super::folder::Folder;
 use super::probe::{Health, Probe};
 use super::report::{NodeReport, Report};
@@ -19,7 +21,8 @@ pub enum Supervised {
 #[must_use]
 pub fn table(report: &Report, probes: &[Option<Probe>], supervised: Supervised) -> String {
     let short = report.genesis_hash.get(..16).unwrap_or(&report.genesis_hash);
-    let mut text = format!("network   {}  genesis {short}…\n", report.network);
+    let epoch = report.epoch.map_or_else(String::new, |epoch| format!("  epoch {epoch}"));
+    let mut text = format!("network   {}  genesis {short}…{epoch}\n", report.network);
     text.push_str(&nodes(report, probes));
     text.push('\n');
     text.push_str(&accounts(report));
@@ -34,7 +37,7 @@ pub fn table(report: &Report, probes: &[Option<Probe>], supervised: Supervised) 
     let _ = write!(
         text,
         "\ntry:   quorate-wallet --home {folder} send bob 5USD --from alice\n\
-         stop:  {stop}     chaos: quorate testnet kill n2{option}\n"
+         stop:  {stop}     chaos: quorate testnet kill n2{option}     more: quorate testnet add{option}\n"
     );
     text
 }
@@ -50,7 +53,7 @@ fn folder_option(folder: &Path, usual: Option<&Folder>) -> String {
 /// The nodes alone.
 #[must_use]
 pub fn nodes(report: &Report, probes: &[Option<Probe>]) -> String {
-    let head = ["node", "role", "rpc", "p2p", "metrics", "height", "peers", "state"];
+    let head = ["node", "role", "rpc", "p2p", "metrics", "epoch", "height", "peers", "state"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, node) in report.nodes.iter().enumerate() {
         let probe = probes.get(index).and_then(Option::as_ref);
@@ -62,6 +65,7 @@ pub fn nodes(report: &Report, probes: &[Option<Probe>]) -> String {
             node.rpc.clone(),
             node.ports.p2p.to_string(),
             node.ports.metrics.to_string(),
+            number(|found| found.epoch),
             number(|found| found.height),
             number(|found| found.peers),
             state(node, probe, report),
@@ -83,6 +87,14 @@ fn accounts(report: &Report) -> String {
             account.balance.clone(),
         ]);
     }
+    if let Some(governance) = &report.governance {
+        let keys = governance.keys.join(", ");
+        rows.push(vec![
+            governance.name.clone(),
+            governance.address.clone(),
+            format!("{} of {keys}", governance.threshold),
+        ]);
+    }
     columns(&rows)
 }
 
@@ -97,6 +109,9 @@ fn state(node: &NodeReport, probe: Option<&Probe>, report: &Report) -> String {
     };
     let leads = probe.leader.is_some() && probe.leader == probe.validator;
     match (&probe.health, leads) {
+        (Health::Ready, _) if probe.voting == Voting::Asking => "asks the others".to_owned(),
+        (Health::Ready, _) if probe.voting == Voting::Quarantined => "quarantined".to_owned(),
+        (Health::Ready, _) if probe.voting == Voting::Silent => "silent".to_owned(),
         (Health::Ready, true) => "ok (leader)".to_owned(),
         (Health::Ready, false) => "ok".to_owned(),
         (Health::Syncing, _) => "syncing".to_owned(),

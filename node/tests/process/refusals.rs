@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use quorate_node::testnet::folder::Folder;
-use quorate_node::testnet::generate::{self, Plan};
+use quorate_node::testnet::founding::Plan;
+use quorate_node::testnet::generate;
 use quorate_node::testnet::ports::NodePorts;
 use quorate_primitives::Timestamp;
 use tempfile::TempDir;
@@ -169,6 +170,7 @@ const COMMANDS: &[Case] = &[
     command(&["testnet", "--port-base", "80"], USAGE, &["--port-base", "1024 to 65151", "80"]),
     command(&["testnet", "--block-time", "1ms"], USAGE, &["--block-time", "50 ms to 60 s"]),
     command(&["testnet", "--seed", ""], USAGE, &["--seed"]),
+    command(&["testnet", "--epoch-length", "9"], USAGE, &["--epoch-length", "9", "10"]),
     command(&["testnet", "--frehs"], USAGE, &["--frehs", "--fresh"]),
     command(&["testent"], USAGE, &["testent", "testnet"]),
     command(
@@ -178,6 +180,7 @@ const COMMANDS: &[Case] = &[
     ),
     command(&["node", "init", "--dir", "n9"], USAGE, &["--passphrase-file"]),
     command(&["testnet", "kill", "n1", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
+    command(&["testnet", "add", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
     command(&["testnet", "--dir", "foreign"], TESTNET, &["foreign", "thesis.tex"]),
 ];
 
@@ -185,7 +188,8 @@ const COMMANDS: &[Case] = &[
 fn sound() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::new(place.path()).unwrap();
-    let plan = Plan { seed: "refusals".to_owned(), validators: 4, block_time: None };
+    let plan =
+        Plan { seed: "refusals".to_owned(), validators: 4, added: 0, epoch_length: 1_000, block_time: None };
     let genesis = generate::create(&folder, &plan, Timestamp::new(1_795_176_000_000)).unwrap();
     let ports = |index: u16| NodePorts { rpc: 21_000 + index, p2p: 22_000 + index, metrics: 23_000 + index };
     let ports: Vec<NodePorts> = (0..4).map(ports).collect();

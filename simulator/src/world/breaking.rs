@@ -16,8 +16,8 @@ const OPERATIONS_AHEAD_MAX: u64 = 40;
 
 /// The data of a node as somebody keeps them.
 pub(super) struct Copy {
-    disk: Disk,
-    store: Memory,
+    pub(super) disk: Disk,
+    pub(super) store: Memory,
 }
 
 impl World {

@@ -45,6 +45,10 @@ impl World {
         self.clients.is_active = false;
         self.env.note(None, What::Note("heals", core.iter().fold(0, |word, node| word | (1 << node)), 0));
         for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
+            if !self.env.checkers.is_honest(node) && dice.chance(700) {
+                // What misbehaves goes on with it.
+                continue;
+            }
             match dice.below(3) {
                 0 => self.env.network.isolate(node),
                 1 if self.nodes[node].replica().is_some() => {

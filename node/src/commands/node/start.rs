@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_consensus::Fault as Broken;
 use quorate_genesis::Genesis;
 use quorate_ledger::store::StoreError;
 use quorate_ledger::store::rocks::Rocks;
@@ -28,7 +29,7 @@ use crate::io::journal::JournalError;
 use crate::io::net::{NetworkConfig, PeerAddress};
 use crate::io::timers::wall_clock;
 use crate::telemetry::metrics::{CallCounter, Metrics};
-use crate::telemetry::{self, pulse, server};
+use crate::telemetry::{self, pulse, server, voice};
 
 /// How long open calls may take to end when the node stops; a stop takes less than 5 s in all.
 const CALLS_PATIENCE: Duration = Duration::from_secs(1);
@@ -45,11 +46,13 @@ pub(super) fn run(arguments: &StartArguments) -> Result<(), Failure> {
     self_test::check(&mut UnwrapErr(SysRng)).or_exit_about(Exit::Internal, "self-test")?;
     let genesis = crate::commands::genesis::read(&config.genesis_file)?;
     let key = super::open_key(&config)?;
-    let (name, role) = super::role(&genesis, &key);
     telemetry::start_log(&config.log);
-    tracing::info!(%role, key = %key.public_key(), chain = %genesis.hash(), "node starts");
+    tracing::info!(key = %key.public_key(), chain = %genesis.hash(), "node starts");
     let ledger = open_ledger(&config.data_dir, &genesis)?;
-    tracing::info!(height = ledger.head().height().get(), block = %ledger.head().block(), "ledger opened");
+    let (height, head) = (ledger.head().height(), ledger.head().block());
+    let validators = ledger.head().state().validators(genesis.parameters.epoch_of(height.next()));
+    let (name, role) = super::role(validators.as_ref().unwrap_or(&genesis.validators), &genesis, &key);
+    tracing::info!(%role, height = height.get(), block = %head, "ledger opened");
     let identity = Identity {
         chain: genesis.hash(),
         key: key.public_key(),
@@ -102,13 +105,27 @@ fn open_ledger(data: &Path, genesis: &Genesis) -> Result<Ledger, Failure> {
 fn explain_start(error: &StartError) -> Failure {
     let exit = match error {
         StartError::Journal(JournalError::Locked { .. }) => Exit::Internal,
-        StartError::Journal(_) => Exit::Storage,
+        StartError::Journal(_) | StartError::Ledger(_) => Exit::Storage,
         StartError::Network(_) | StartError::Threads(_) | StartError::Panicked => Exit::Internal,
     };
     Failure::new(exit, error_chain(error))
 }
 
-fn explain_failure(failure: &DriverFailure) -> Failure {
+fn explain_failure(failure: &DriverFailure, data: &Path) -> Failure {
+    if let DriverFailure::Halted(fault) = failure
+        && let Fault::Consensus(broken) = &**fault
+        && let Broken::KeyUsedElsewhere { claim } = **broken
+    {
+        let message = format!(
+            "this validator's key has signed {claim}, which its vote log does not have, so it stops before it \
+             contradicts itself. Either another node runs with the same key: stop one of the two for good. Or {} \
+             is an older copy: remove the folder {}, keep the key and the marker beside it, and start again; the \
+             node then votes as soon as that is safe",
+            data.display(),
+            data.join("votes").display(),
+        );
+        return Failure::new(Exit::Internal, message);
+    }
     let untrusted = |fault: &Fault| matches!(fault, Fault::Storage { .. } | Fault::Diverged { .. });
     let exit = match failure {
         DriverFailure::Journal(_) | DriverFailure::Storage(_) => Exit::Storage,
@@ -142,6 +159,7 @@ async fn serve(
     let metrics_listener = metrics_listener
         .or_exit_about(Exit::Internal, format_args!("metrics.listen = \"{}\"", config.metrics_listen))?;
     let mut stop = Stop::new(stop_with_stdin)?;
+    let data = driver.data.clone();
     let driver = driver::spawn(driver).await.map_err(|error| explain_start(&error))?;
     let feed = Feed::new();
     let metrics = Metrics::new(driver.clone(), Arc::clone(&feed));
@@ -168,12 +186,13 @@ async fn serve(
     };
     let health = tokio::spawn(server::serve(metrics_listener, metrics, api, until));
     let line = tokio::spawn(pulse::run(driver.clone(), feed));
+    let voice = tokio::spawn(voice::run(driver.clone()));
     tracing::info!(rpc = %rpc.address(), metrics = %config.metrics_listen, "node serves");
 
     let outcome = tokio::select! {
         why = stop.wait() => { tracing::info!(why, "node stops"); Ok(()) }
         failure = driver.failed() => {
-            let failure = explain_failure(&failure);
+            let failure = explain_failure(&failure, &data);
             tracing::error!(%failure, "node stops because going on would not be safe");
             Err(failure)
         }
@@ -183,6 +202,7 @@ async fn serve(
         rpc.stop().await;
         driver.shutdown().await;
         line.abort();
+        voice.abort();
         follower.abort();
         health.abort();
     };

@@ -22,10 +22,11 @@ use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, 
 
 use super::gate::{Asked, Gate};
 use super::inbox::{Inbox, Lane, Parcel};
+use super::members::membership;
 use super::{Failure, Head, Publisher, StartError};
 use crate::io::counters::{Counters, count, count_bytes};
 use crate::io::journal::{FolderLock, Journal, JournalConfig, JournalError, RealFiles};
-use crate::io::net::Network;
+use crate::io::net::{Membership, Network};
 use crate::io::timers::{Timers, wall_clock};
 use crate::io::verify::{Pool, Reply, SubmitError, fresh_rng};
 
@@ -36,9 +37,6 @@ const GROUP_EFFECTS_MAX: usize = 1_024;
 /// How long a committed block may be safe only against the end of the process, not against a power
 /// failure of this machine. A quorum has it in its vote logs.
 const LEDGER_SYNC_INTERVAL: Duration = Duration::from_secs(2);
-/// First record of a vote log that replaces a lost one. It is none that the replica knows, so a validator
-/// that lost its log does not start.
-const LOST: &[u8] = b"the vote log was lost";
 /// Shortest time between two accounts of the replica.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest time without one.
@@ -75,8 +73,8 @@ pub(super) struct Links {
 /// A restored replica and everything that only its thread touches.
 pub(super) struct Runner {
     replica: Replica,
-    /// `None` for a node that does not vote: it has nothing to remember.
-    journal: Option<Journal>,
+    /// Also of a node that does not vote: it may from the next epoch on.
+    journal: Journal,
     gate: Gate,
     timers: Timers<Timer>,
     _lock: FolderLock,
@@ -87,34 +85,27 @@ impl Runner {
     pub(super) fn restore(start: Start) -> Result<Self, StartError> {
         let Start { genesis, settings, ledger, key, votes, key_folder, lock } = start;
         let identity = Identity { chain: genesis.hash(), key: key.public_key() };
-        let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key));
+        let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key))?;
         let mut gate = Gate::new(key);
         let mut rng = fresh_rng()?;
-        let journal = if replica.index().is_some() {
-            let config = JournalConfig { folder: votes, marker_folder: key_folder };
-            let files = RealFiles::new(config)?;
-            let log = VoteLog::open(files, identity, &[LOST.to_vec()], |bytes| {
-                let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
-                let record =
-                    record.map_err(|_| "a record is intact but unknown: written by another version")?;
-                gate.record(&record);
-                replica.restore(record, &mut rng);
-                Ok(())
-            });
-            Some(log.map_err(JournalError::from)?)
-        } else {
-            None
-        };
-        if let Some(journal) = &journal {
-            let restored = journal.next_sequence().saturating_sub(1);
-            tracing::info!(records = restored, "vote log opened");
-            if let Some(loss) = journal.lost() {
-                tracing::error!(%loss, "vote log begun anew");
-            }
-            if let Some(cut) = journal.cut() {
-                let file = cut.path.display();
-                tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
-            }
+        let files = RealFiles::new(JournalConfig { folder: votes, marker_folder: key_folder })?;
+        let lost = codec::encode(&LogRecord::Quarantine);
+        let journal = VoteLog::open(files, identity, &[lost], |bytes| {
+            let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
+            let record = record.map_err(|_| "a record is intact but unknown: written by another version")?;
+            gate.record(&record);
+            replica.restore(record, &mut rng);
+            Ok(())
+        });
+        let journal = journal.map_err(JournalError::from)?;
+        let restored = journal.next_sequence().saturating_sub(1);
+        tracing::info!(records = restored, "vote log opened");
+        if let Some(loss) = journal.lost() {
+            tracing::warn!(%loss, "vote log begun anew: this key does not vote until it is certain how far it voted");
+        }
+        if let Some(cut) = journal.cut() {
+            let file = cut.path.display();
+            tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
         }
         Ok(Self { replica, journal, gate, timers: Timers::default(), _lock: lock })
     }
@@ -125,6 +116,11 @@ impl Runner {
 
     pub(super) fn head(&self) -> Head {
         Head::of(self.replica.ledger())
+    }
+
+    /// Whose keys the chain knows as validators'.
+    pub(super) fn membership(&self) -> Membership {
+        membership(self.replica.ledger().head().state(), self.replica.period().0)
     }
 
     /// Runs until told to stop, or until going on would not be safe.
@@ -221,13 +217,11 @@ impl Work {
     fn step(&mut self, event: Event) -> Result<(), Failure> {
         count(&self.links.counters.events, 1);
         let step = self.runner.replica.step(wall_clock(), event);
-        if self.runner.journal.is_some() {
-            for record in step.journal {
-                let bytes = codec::encode(&record);
-                self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
-                self.encoded.push(bytes);
-                self.records.push(record);
-            }
+        for record in step.journal {
+            let bytes = codec::encode(&record);
+            self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
+            self.encoded.push(bytes);
+            self.records.push(record);
         }
         let is_urgent = step.effects.iter().any(|effect| {
             matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
@@ -262,11 +256,11 @@ impl Work {
     }
 
     fn write_records(&mut self) -> Result<(), Failure> {
-        let Some(journal) = self.runner.journal.as_mut().filter(|_| !self.encoded.is_empty()) else {
+        if self.encoded.is_empty() {
             return Ok(());
-        };
+        }
         let begun = Instant::now();
-        let bytes = journal.append(&self.encoded).map_err(journal_failure)?;
+        let bytes = self.runner.journal.append(&self.encoded).map_err(journal_failure)?;
         let counters = &self.links.counters;
         count(&counters.journal_syncs, 1);
         count_bytes(&counters.journal_bytes, bytes);
@@ -349,10 +343,7 @@ impl Work {
         if self.has_committed && self.ledger_synced.elapsed() >= LEDGER_SYNC_INTERVAL {
             self.sync_ledger()?;
         }
-        match &self.runner.journal {
-            Some(journal) if journal.growth_bytes() >= SEGMENT_BYTES => self.replace_log(),
-            Some(_) | None => Ok(()),
-        }
+        if self.runner.journal.growth_bytes() >= SEGMENT_BYTES { self.replace_log() } else { Ok(()) }
     }
 
     fn sync_ledger(&mut self) -> Result<(), Failure> {
@@ -367,10 +358,8 @@ impl Work {
     fn replace_log(&mut self) -> Result<(), Failure> {
         let records = self.runner.replica.checkpoint().map_err(|fault| Failure::Halted(Box::new(fault)))?;
         let encoded: Vec<Vec<u8>> = records.iter().map(codec::encode).collect();
-        if let Some(journal) = &mut self.runner.journal {
-            let bytes = journal.replace(&encoded).map_err(journal_failure)?;
-            tracing::info!(bytes, records = records.len(), "vote log replaced");
-        }
+        let bytes = self.runner.journal.replace(&encoded).map_err(journal_failure)?;
+        tracing::info!(bytes, records = records.len(), "vote log replaced");
         self.runner.gate.reset();
         records.iter().for_each(|record| self.runner.gate.record(record));
         Ok(())
