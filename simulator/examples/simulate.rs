@@ -7,13 +7,17 @@ fn main() {
     let profile: Profile = arguments[1].parse().unwrap();
     let first: u64 = arguments[2].parse().unwrap();
     let count: u64 = arguments[3].parse().unwrap();
-    let verbose = arguments.len() > 4;
+    let program = arguments.get(4).filter(|name| byzantine::NAMES.contains(&name.as_str()));
+    let verbose = arguments.len() > 4 && program.is_none();
     let workshop = Workshop::new();
     let begun = std::time::Instant::now();
     let mut marks = quorate_simulator::coverage::Marks::new();
     let mut failed = 0;
     for seed in first..first + count {
-        let options = swarm::draw(seed, profile, swarm::Wishes::default());
+        let mut options = swarm::draw(seed, profile, swarm::Wishes::default());
+        if let Some(program) = program {
+            byzantine::only(&mut options, program);
+        }
         let report = run::run(options, &workshop, &byzantine::repertoire(), None);
         marks.merge(&report.marks);
         if verbose || !report.is_passed() {
