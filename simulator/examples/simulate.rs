@@ -1,4 +1,4 @@
-//! Runs seeds: `simulate PROFILE FIRST COUNT`.
+//! Runs seeds: `simulate PROFILE FIRST COUNT [PROGRAM] [verbose] [n=VALIDATORS] [h=HEIGHTS]`.
 use quorate_simulator::founding::Workshop;
 use quorate_simulator::options::Profile;
 use quorate_simulator::{byzantine, run, swarm};
@@ -7,13 +7,19 @@ fn main() {
     let profile: Profile = arguments[1].parse().unwrap();
     let first: u64 = arguments[2].parse().unwrap();
     let count: u64 = arguments[3].parse().unwrap();
-    let verbose = arguments.len() > 4;
+    let program = arguments.iter().find(|name| byzantine::NAMES.contains(&name.as_str()));
+    let verbose = arguments.iter().any(|word| word == "verbose");
+    let number = |name: &str| arguments.iter().find_map(|word| word.strip_prefix(name)?.parse::<u64>().ok());
+    let wishes = swarm::Wishes { validators: number("n=").map(|n| n as usize), heights: number("h=") };
     let workshop = Workshop::new();
     let begun = std::time::Instant::now();
     let mut marks = quorate_simulator::coverage::Marks::new();
     let mut failed = 0;
     for seed in first..first + count {
-        let options = swarm::draw(seed, profile, swarm::Wishes::default());
+        let mut options = swarm::draw(seed, profile, wishes);
+        if let Some(program) = program {
+            byzantine::only(&mut options, program);
+        }
         let report = run::run(options, &workshop, &byzantine::repertoire(), None);
         marks.merge(&report.marks);
         if verbose || !report.is_passed() {

@@ -21,11 +21,13 @@
 //! | `liar` | wrong answers to every question |
 //! | `accuser` | proofs against the innocent |
 //! | `outdated` | runs on with old data |
+//! | `dripper` | feeds who catches up with one block at a time |
 mod accuser;
 mod bad_block;
 mod conflicter;
 pub mod court;
 pub mod deaf;
+mod dripper;
 mod equivocator;
 mod flooder;
 mod hoarder;
@@ -45,10 +47,11 @@ use crate::random::Dice;
 use deaf::Deaf;
 
 /// All programs by name, [`TWIN`] aside.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "accuser",
     "bad-block",
     "conflicter",
+    "dripper",
     "equivocator",
     "flooder",
     "hoarder",
@@ -73,6 +76,7 @@ pub fn repertoire() -> Repertoire {
         .add("accuser", behind::<accuser::Accuser>)
         .add("bad-block", behind::<bad_block::BadBlock>)
         .add("conflicter", behind::<conflicter::Conflicter>)
+        .add("dripper", behind::<dripper::Dripper>)
         .add("equivocator", behind::<equivocator::Equivocator>)
         .add("flooder", behind::<flooder::Flooder>)
         .add("hoarder", behind::<hoarder::Hoarder>)
@@ -93,6 +97,7 @@ pub fn marks(program: &str) -> Vec<&'static str> {
         "accuser" => accuser::MARKS.to_vec(),
         "bad-block" => bad_block::MARKS.to_vec(),
         "conflicter" => conflicter::MARKS.to_vec(),
+        "dripper" => dripper::MARKS.to_vec(),
         "equivocator" => equivocator::MARKS.to_vec(),
         "flooder" => flooder::MARKS.to_vec(),
         "hoarder" => hoarder::MARKS.to_vec(),
@@ -149,14 +154,21 @@ pub fn draw(options: &mut Options, dice: &mut Dice, validators: Option<usize>) {
     if dice.coin() {
         options.faults.crash_mean_ms = dice.between(1_000, 10_000);
         options.faults.down_ms_max = dice.between(100, 5_000);
+        options.faults.wipe_permille = if dice.coin() { 0 } else { dice.between(1, 300) };
     }
     if dice.chance(200) {
         options.faults.power_mean_ms = dice.between(3_000, 20_000);
     }
+    options.observers = usize::from(dice.chance(300));
     options.disk.log_bytes = dice.between(4, 256).saturating_mul(1_024);
     options.clients.clients = dice.index(4);
     options.clients.variety_permille = if dice.coin() { 0 } else { dice.between(1, 500) };
     assign(options, dice);
+}
+
+/// Has every misbehaving validator of a run do the same.
+pub fn only(options: &mut Options, program: &str) {
+    options.puppets.iter_mut().for_each(|assignment| assignment.program = program.to_owned());
 }
 
 /// Up to `f` validators get programs.
@@ -171,4 +183,6 @@ fn assign(options: &mut Options, dice: &mut Dice) {
         .into_iter()
         .map(|validator| Assignment { validator, program: program(dice).to_owned() })
         .collect();
+    // What is left of `f` may lose its vote log.
+    options.faults.amnesia_max = most.saturating_sub(count);
 }

@@ -239,6 +239,12 @@ impl Network {
         }
     }
 
+    /// Joins two nodes in spite of a partition.
+    pub fn join(&mut self, one: usize, other: usize) {
+        self.lane(one, other).is_cut = false;
+        self.lane(other, one).is_cut = false;
+    }
+
     /// Ends any partition.
     pub fn unite(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.is_cut = false);

@@ -12,7 +12,8 @@ use quorate_primitives::keys::{Signature, SignatureCheck};
 use quorate_primitives::validators::{Signers, ValidatorSet};
 use quorate_primitives::{EpochNumber, PublicKey};
 use quorate_replica::{Answer, PeerMessage, Question};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use crate::puppet::{Filter, Incoming, Outgoing, Stage};
 
@@ -35,11 +36,12 @@ impl<F: Filter> Deaf<F> {
     }
 
     fn set(&mut self, stage: &Stage<'_>, epoch: EpochNumber) -> Option<&ValidatorSet> {
-        if !self.sets.contains_key(&epoch) {
-            let set = stage.replica()?.ledger().head().state().validators(epoch)?;
-            self.sets.insert(epoch, set);
+        match self.sets.entry(epoch) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(free) => {
+                Some(free.insert(stage.replica()?.ledger().head().state().validators(epoch)?))
+            }
         }
-        self.sets.get(&epoch)
     }
 
     /// What the replica is given instead of a certificate; `None` if it may see it.
@@ -57,6 +59,11 @@ impl<F: Filter> Deaf<F> {
             (set.index_of(&own)?, set.quorum(), stand_in)
         };
         if !signers.contains(me) || stage.has_promised(epoch, claim) {
+            return None;
+        }
+        // What is final already matters to nobody.
+        let status = stage.replica()?.status();
+        if (status.epoch, status.finalized_view) >= (epoch, claim.view()) {
             return None;
         }
         let mut signed: BTreeMap<u8, Signature> = signers.iter().zip(signatures.iter().copied()).collect();
