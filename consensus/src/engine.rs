@@ -8,8 +8,8 @@ use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::validators::Signers;
 use quorate_primitives::{Hash, View};
 
-use crate::core::{Core, Mute};
 use crate::core::slot::Reason;
+use crate::core::{Core, Mute};
 use crate::epoch::Epoch;
 use crate::leader::Attendance;
 use crate::message::{Evidence, EvidenceKind, Message, Proposal, Want};

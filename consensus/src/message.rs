@@ -1,13 +1,16 @@
-//! What validators send each other, and the proof that one of them broke the rules.
+//! What validators send each other.
 //!
 //! Claims, votes and certificates are vocabulary of every crate and live in
-//! [`quorate_primitives::certificate`].
+//! [`quorate_primitives::certificate`]; the proof that one of them broke the rules lives in
+//! [`quorate_primitives::evidence`].
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use quorate_primitives::View;
 use quorate_primitives::block::Header;
-use quorate_primitives::certificate::{Certificate, Claim, ClaimKind, Vote};
+use quorate_primitives::certificate::{Certificate, ClaimKind, Vote};
 use quorate_primitives::codec::List;
+
+pub use quorate_primitives::evidence::{Evidence, EvidenceKind, conflict};
 
 /// Most certificates that travel with a proposal; a voter asks for the rest (rule R11).
 pub const PROOF_MAX: usize = 8;
@@ -55,63 +58,4 @@ pub enum Want {
         /// Which kind the asker would like best.
         kind: ClaimKind,
     },
-}
-
-/// Which rule a validator broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub enum EvidenceKind {
-    /// Two Notarize in one view for different blocks. Covers a leader that proposes two blocks.
-    DoubleNotarize,
-    /// Two Finalize in one view for different blocks or outcomes.
-    DoubleFinalize,
-    /// Nullify and Finalize in one view.
-    NullifyAndFinalize,
-}
-
-/// Two votes that no honest validator signs both.
-///
-/// Verified when the engine reports it; whoever gets it from elsewhere checks both votes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Evidence {
-    /// The vote that was seen first.
-    pub first: Vote,
-    /// The vote that conflicts with it.
-    pub second: Vote,
-}
-
-impl Evidence {
-    /// Which rule the two votes break, or nothing if they do not conflict.
-    #[must_use]
-    pub fn kind(&self) -> Option<EvidenceKind> {
-        if self.first.signer == self.second.signer {
-            conflict(&self.first.claim, &self.second.claim)
-        } else {
-            None
-        }
-    }
-
-    /// Whose fault it is.
-    #[must_use]
-    pub fn signer(&self) -> u8 {
-        self.first.signer
-    }
-}
-
-/// Which rule one signer breaks by making both claims (protocol, section 2.9).
-#[must_use]
-pub fn conflict(first: &Claim, second: &Claim) -> Option<EvidenceKind> {
-    if first == second || first.view() != second.view() {
-        return None;
-    }
-    match (first.kind(), second.kind()) {
-        (ClaimKind::Notarize, ClaimKind::Notarize) => Some(EvidenceKind::DoubleNotarize),
-        (ClaimKind::Finalize, ClaimKind::Finalize) => Some(EvidenceKind::DoubleFinalize),
-        (ClaimKind::Nullify, ClaimKind::Finalize) | (ClaimKind::Finalize, ClaimKind::Nullify) => {
-            Some(EvidenceKind::NullifyAndFinalize)
-        }
-        // Notarize with anything of another kind is legal: a voter may give up on a block.
-        (ClaimKind::Notarize, ClaimKind::Nullify | ClaimKind::Finalize)
-        | (ClaimKind::Nullify | ClaimKind::Finalize, ClaimKind::Notarize)
-        | (ClaimKind::Nullify, ClaimKind::Nullify) => None,
-    }
 }

@@ -22,6 +22,8 @@ pub struct Draft {
     pub time: Timestamp,
     /// Numbers that all validators agree on.
     pub parameters: Parameters,
+    /// Name of the account that manages the validators, if there is one.
+    pub governance: Option<String>,
     /// Members of the consortium.
     pub organisations: Vec<OrganisationDraft>,
     /// Validators in order.
@@ -127,6 +129,7 @@ impl Draft {
             prefix: prefix.to_owned(),
             time,
             parameters: DEFAULT_PARAMETERS,
+            governance: None,
             organisations: Vec::new(),
             validators: Vec::new(),
             accounts: Vec::new(),
@@ -200,6 +203,10 @@ impl Draft {
         text.field("marker_retention_ms", self.parameters.marker_retention_ms);
         text.field("epoch_length", self.parameters.epoch_length);
         text.field("payload_bytes_max", self.parameters.payload_bytes_max);
+        if let Some(account) = &self.governance {
+            text.head("[governance]");
+            text.field("account", quoted(account));
+        }
         for organisation in &self.organisations {
             text.head("[[organisations]]");
             text.field("id", quoted(&organisation.id));

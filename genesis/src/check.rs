@@ -1,10 +1,10 @@
 //! How the values of the document must fit together, and what follows from them.
 //!
-//! Two kinds of permission follow from the rest of the document and need not be written: the
+//! Three kinds of permission follow from the rest of the document and need not be written: the
 //! administrator of an organisation holds, for its organisation, `org.admin`, `account.create`,
 //! `asset.create` and `grant.manage`; the issuer of an asset holds, for the asset, `asset.admin` and, if
-//! it is mintable, `asset.mint`, as if it had created the asset by a transaction. All of these may be
-//! passed on. A grant that is written out replaces the one that would follow.
+//! it is mintable, `asset.mint`, as if it had created the asset by a transaction; the governance account
+//! holds `validator.manage` on the chain. All of these may be passed on. A grant that is written out replaces the one that would follow.
 use std::collections::BTreeMap;
 
 use quorate_primitives::address::AccountId;
@@ -86,6 +86,7 @@ pub(crate) fn check(document: &Document<'_>) -> Result<Genesis, GenesisError> {
             follow(&mut grants, asset.issuer, Permission::AssetMint, &Scope::Asset(*id));
         }
     }
+    governance(document, &names, &organisations, &mut grants)?;
     let balances = balances(document, &names, &mut assets)?;
     written_grants(document, &names, &assets, &mut grants)?;
     Ok(Genesis {
@@ -162,6 +163,22 @@ fn organisations(
         organisations.insert(id.clone(), Organisation { name: entry.name.clone(), admin });
     }
     Ok(organisations)
+}
+
+/// The account that decides about the validators of all must not be that of one organisation.
+fn governance(
+    document: &Document<'_>,
+    names: &Names,
+    organisations: &BTreeMap<OrganisationId, Organisation>,
+    grants: &mut Grants,
+) -> Result<(), GenesisError> {
+    let Some(value) = &document.governance else { return Ok(()) };
+    let account = names.account(value)?;
+    if organisations.values().any(|organisation| organisation.admin == account) {
+        return Err(value.refuse("an account that is the administrator of no organisation"));
+    }
+    follow(grants, account, Permission::ValidatorManage, &Scope::Chain);
+    Ok(())
 }
 
 fn validators(document: &Document<'_>, names: &Names) -> Result<ValidatorSet, GenesisError> {

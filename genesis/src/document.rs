@@ -8,6 +8,9 @@
 //! [parameters]                     # optional, as is each of its keys
 //! max_validity_ms = 3600000
 //!
+//! [governance]                     # optional
+//! account = "consortium"           # manages the validators; no organisation's administrator
+//!
 //! [[organisations]]
 //! id = "acme"
 //! name = "ACME Bank"
@@ -98,6 +101,8 @@ pub(crate) struct Document<'a> {
     pub(crate) prefix: Prefix,
     pub(crate) time: Timestamp,
     pub(crate) parameters: Parameters,
+    /// Name of the account that manages the validators.
+    pub(crate) governance: Option<Value<'a>>,
     pub(crate) organisations: Vec<OrganisationEntry<'a>>,
     pub(crate) validators: Vec<ValidatorEntry<'a>>,
     pub(crate) accounts: Vec<AccountEntry<'a>>,
@@ -174,6 +179,7 @@ impl<'a> Document<'a> {
             "prefix",
             "time",
             "parameters",
+            "governance",
             "organisations",
             "validators",
             "accounts",
@@ -188,6 +194,7 @@ impl<'a> Document<'a> {
             prefix: root.required("prefix", prefix_rule)?.parsed(prefix_rule, Prefix::new)?,
             time: root.required("time", "the date and time of height 0")?.moment()?,
             parameters: parameters(root)?,
+            governance: governance(root)?,
             organisations: entries(root, "organisations", organisation)?,
             validators: entries(root, "validators", validator)?,
             accounts: entries(root, "accounts", account)?,
@@ -234,6 +241,13 @@ fn parameters(root: &Table<'_>) -> Result<Parameters, GenesisError> {
     let bytes = read("payload_bytes_max", u64::from(found.payload_bytes_max), 262_144..=most)?;
     found.payload_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX);
     Ok(found)
+}
+
+fn governance<'a>(root: &Table<'a>) -> Result<Option<Value<'a>>, GenesisError> {
+    let Some(value) = root.optional("governance") else { return Ok(None) };
+    let table = value.table().ok_or_else(|| value.refuse("a table headed [governance]"))?;
+    table.allow(&["account"])?;
+    table.required("account", "the name of an account").map(Some)
 }
 
 fn organisation<'a>(table: &Table<'a>) -> Result<OrganisationEntry<'a>, GenesisError> {

@@ -98,7 +98,7 @@ impl Genesis {
     /// Where a light client of this chain begins.
     #[must_use]
     pub fn trusted(&self) -> TrustedEpoch {
-        TrustedEpoch::genesis(self.hash(), self.parameters.hash(), self.validators.clone())
+        TrustedEpoch::genesis(self.hash(), &self.parameters, self.validators.clone())
     }
 
     /// The ledger at height 0: canonical values, ascending by the canonical bytes of their keys, each

@@ -2,11 +2,13 @@
 //!
 //! [`block::block`] takes the transactions in order, `transaction` decides about each whether it counts at
 //! all, whether its sender authorised it, and whether its actions succeed together; one file for each
-//! family of actions says what they do.
+//! family of actions says what they do. `evidence` keeps what a bundle accuses validators of.
 mod account;
 mod action;
 mod asset;
 pub mod block;
+mod evidence;
+mod governance;
 mod permission;
 mod session;
 pub(crate) mod transaction;

@@ -2,20 +2,25 @@
 //!
 //! The tree holds keys and values in its leaves, so a [`State`] answers everything by itself and
 //! never changes: every fork, every reader and every dry run has its own, and all share what is equal.
-//! Beside the tree there are three orders of the same entries, which follow from it and are not
-//! committed to: assets by id, markers by when they expire, and who may grant permissions.
+//! Beside the tree there are four orders of the same entries, which follow from it and are not
+//! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
+//! epochs on there are other validators.
 pub(crate) mod overlay;
 pub(crate) mod prove;
 pub(crate) mod tree;
 
 use borsh::BorshDeserialize;
-use quorate_primitives::hash::{Domain, hash_of};
+use quorate_primitives::codec::List;
+use quorate_primitives::hash::{Domain, hash, hash_of};
 use quorate_primitives::merkle::{Leaf, inner_hash};
 use quorate_primitives::state::{
     Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey, value_hash,
 };
+use quorate_primitives::validators::{VALIDATORS_MAX, Validator, ValidatorSet};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use tree::{Change, Summary, Tree};
 
@@ -61,7 +66,13 @@ pub struct State {
     assets: Tree<()>,
     expiries: Tree<()>,
     administrators: Tree<()>,
+    /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
+    sets: Arc<BTreeSet<EpochNumber>>,
 }
+
+/// The members of a [`ValidatorSet`] as they lie in the state, where only sound ones come: reading them
+/// costs no cryptography.
+pub(crate) type Members = List<Validator, 1, VALIDATORS_MAX>;
 
 /// A new value for a key, or none. Carries the path, which is dear to compute.
 #[derive(Clone, Debug)]
@@ -86,6 +97,7 @@ impl State {
             assets: Tree::default(),
             expiries: Tree::default(),
             administrators: Tree::default(),
+            sets: Arc::default(),
         };
         let write = |(key, value): (StateKey, Vec<u8>)| Write { path: key.path(), key, value: Some(value) };
         let mut writes: Vec<Write> = entries.into_iter().map(write).collect();
@@ -100,6 +112,7 @@ impl State {
         let mut assets = Vec::new();
         let mut expiries = Vec::new();
         let mut administrators = Vec::new();
+        let mut sets = Arc::clone(&self.sets);
         for write in writes {
             match &write.key {
                 StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
@@ -107,9 +120,10 @@ impl State {
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
                     administrators.push(index_change(administrator_path(scope, &write.path), write));
                 }
+                StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
                 StateKey::Grant(..)
                 | StateKey::Parameters
-                | StateKey::Validators(_)
+                | StateKey::Evidence(..)
                 | StateKey::Organisation(_)
                 | StateKey::Account(_)
                 | StateKey::Balance(..) => {}
@@ -129,6 +143,7 @@ impl State {
             assets: self.assets.update(&assets),
             expiries: self.expiries.update(&expiries),
             administrators: self.administrators.update(&administrators),
+            sets,
         }
     }
 
@@ -225,10 +240,34 @@ impl State {
         self.administrators.iter().map(|(_, key)| key)
     }
 
-    /// The validators of an epoch, as canonical bytes decode.
+    /// The validators of an epoch, as far as this state knows: those of the epoch of its block and of the
+    /// next one are fixed, later ones may still change. Absent only in a state without validators, which
+    /// no genesis gives.
     #[must_use]
-    pub fn validators(&self, epoch: EpochNumber) -> Option<quorate_primitives::validators::ValidatorSet> {
-        self.get(&StateKey::Validators(epoch))
+    pub fn validators(&self, epoch: EpochNumber) -> Option<ValidatorSet> {
+        self.get(&self.validators_key(epoch)?)
+    }
+
+    /// [`ValidatorSet::hash`] of an epoch's validators, without reading them.
+    #[must_use]
+    pub fn validators_hash(&self, epoch: EpochNumber) -> Option<Hash> {
+        let bytes = self.bytes(&self.validators_key(epoch)?)?;
+        Some(hash(Domain::Validators, &[bytes]))
+    }
+
+    /// The members of an epoch's validators, read without looking at their keys again.
+    pub(crate) fn members(&self, epoch: EpochNumber) -> Option<Members> {
+        self.get(&self.validators_key(epoch)?)
+    }
+
+    /// Where the set lies that is in effect in an epoch.
+    pub(crate) fn validators_key(&self, epoch: EpochNumber) -> Option<StateKey> {
+        self.sets.range(..=epoch).next_back().copied().map(StateKey::Validators)
+    }
+
+    /// Epochs at which a set of validators begins, ascending.
+    pub fn validator_changes(&self) -> impl Iterator<Item = EpochNumber> {
+        self.sets.iter().copied()
     }
 }
 
@@ -241,6 +280,15 @@ fn index_change(path: Path, write: &Write) -> Change<()> {
     match write.value {
         Some(_) => Change::put(path, write.key.clone()),
         None => Change::delete(path),
+    }
+}
+
+/// Most changes are of a set that is there: then nothing is copied.
+fn index_set(sets: &mut Arc<BTreeSet<EpochNumber>>, epoch: EpochNumber, write: &Write) {
+    match (&write.value, sets.contains(&epoch)) {
+        (Some(_), false) => drop(Arc::make_mut(sets).insert(epoch)),
+        (None, true) => drop(Arc::make_mut(sets).remove(&epoch)),
+        (Some(_), true) | (None, false) => {}
     }
 }
 

@@ -4,40 +4,68 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crate::codec::{self, List};
+use crate::evidence::{Accusation, AccusationError};
 use crate::hash::{Domain, Hash, hash};
 use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX};
 
 /// Longest bundle in bytes. A bundle is closed when it reaches [`BUNDLE_BYTES_TARGET`], so the largest
-/// transaction still fits behind it.
+/// transaction and all accusations still fit behind it.
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
 /// Size at which a bundle leaves without waiting, in bytes.
 pub const BUNDLE_BYTES_TARGET: usize = 128 * 1024;
 /// Most transactions in a bundle: no transaction is shorter than 200 bytes.
 pub const BUNDLE_TRANSACTIONS_MAX: usize = 1_024;
 
-const _: () = assert!(BUNDLE_BYTES_TARGET + TRANSACTION_BYTES_MAX < BUNDLE_BYTES_MAX);
+/// Most accusations in a bundle. Evidence is rare and never urgent, so a few at a time are enough, and
+/// they delay no transaction.
+pub const ACCUSATIONS_MAX: usize = 4;
+/// Longest accusation in bytes: identity (172), key (32) and two Finalize votes (138 each).
+pub const ACCUSATION_BYTES_MAX: usize = 480;
 
-/// Transactions that one validator collected, named by their hash.
+const _: () = assert!(
+    BUNDLE_BYTES_TARGET + TRANSACTION_BYTES_MAX + ACCUSATIONS_MAX * ACCUSATION_BYTES_MAX < BUNDLE_BYTES_MAX
+);
+
+/// Transactions that one validator collected, and accusations that it makes, named by their hash.
 ///
 /// Author and sequence are labels for fairness between validators; nothing is believed because of
-/// them. Shape: author (1) ‖ sequence (8) ‖ transactions.
+/// them. At least one transaction or one accusation is in it.
+/// Shape: author (1) ‖ sequence (8) ‖ transactions ‖ accusations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     author: u8,
     sequence: u64,
     transactions: Vec<Arc<SignedTransaction>>,
+    accusations: List<Accusation, 0, ACCUSATIONS_MAX>,
     id: Hash,
     size: usize,
 }
 
-/// Why transactions do not make a bundle.
+/// Why transactions and accusations do not make a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// None, or too many.
-    #[error("{found} transactions, but 1 to {BUNDLE_TRANSACTIONS_MAX} are allowed")]
-    Count {
+    /// Neither a transaction nor an accusation.
+    #[error("neither a transaction nor an accusation")]
+    Empty,
+    /// Too many transactions.
+    #[error("{found} transactions, but at most {BUNDLE_TRANSACTIONS_MAX} are allowed")]
+    Transactions {
         /// Transactions given.
         found: usize,
+    },
+    /// Too many accusations.
+    #[error("{found} accusations, but at most {ACCUSATIONS_MAX} are allowed")]
+    Accusations {
+        /// Accusations given.
+        found: usize,
+    },
+    /// An accusation of nobody.
+    #[error("accusation {position}: {source}")]
+    Accusation {
+        /// Which, counted from 0.
+        position: usize,
+        /// What is wrong with it.
+        source: AccusationError,
     },
     /// Too many bytes.
     #[error("{found} bytes, but at most {BUNDLE_BYTES_MAX} are allowed")]
@@ -48,19 +76,28 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// Puts transactions together.
+    /// Puts transactions and accusations together.
     ///
     /// # Errors
-    /// [`BundleError`] when there are none or too many.
+    /// [`BundleError`] when there is nothing or too much, or an accusation accuses nobody.
     pub fn from_shared(
         author: u8,
         sequence: u64,
         transactions: Vec<Arc<SignedTransaction>>,
+        accusations: Vec<Accusation>,
     ) -> Result<Self, BundleError> {
-        if transactions.is_empty() || transactions.len() > BUNDLE_TRANSACTIONS_MAX {
-            return Err(BundleError::Count { found: transactions.len() });
+        if transactions.is_empty() && accusations.is_empty() {
+            return Err(BundleError::Empty);
         }
-        let mut bundle = Self { author, sequence, transactions, id: Hash::ZERO, size: 0 };
+        if transactions.len() > BUNDLE_TRANSACTIONS_MAX {
+            return Err(BundleError::Transactions { found: transactions.len() });
+        }
+        let found = accusations.len();
+        let accusations = List::new(accusations).map_err(|_| BundleError::Accusations { found })?;
+        for (position, accusation) in accusations.iter().enumerate() {
+            accusation.check().map_err(|source| BundleError::Accusation { position, source })?;
+        }
+        let mut bundle = Self { author, sequence, transactions, accusations, id: Hash::ZERO, size: 0 };
         let bytes = codec::encode(&bundle);
         if bytes.len() > BUNDLE_BYTES_MAX {
             return Err(BundleError::TooLong { found: bytes.len() });
@@ -88,6 +125,12 @@ impl Bundle {
         &self.transactions
     }
 
+    /// The accusations, in order. Each names a rule that its votes break.
+    #[must_use]
+    pub fn accusations(&self) -> &[Accusation] {
+        &self.accusations
+    }
+
     /// `hash(bundle, canonical bytes)`, computed once.
     #[must_use]
     pub fn id(&self) -> Hash {
@@ -107,7 +150,8 @@ impl BorshSerialize for Bundle {
         self.sequence.serialize(writer)?;
         let count = u32::try_from(self.transactions.len()).map_err(codec::invalid)?;
         count.serialize(writer)?;
-        self.transactions.iter().try_for_each(|signed| signed.as_ref().serialize(writer))
+        self.transactions.iter().try_for_each(|signed| signed.as_ref().serialize(writer))?;
+        self.accusations.serialize(writer)
     }
 }
 
@@ -115,8 +159,9 @@ impl BorshDeserialize for Bundle {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let author = u8::deserialize_reader(reader)?;
         let sequence = u64::deserialize_reader(reader)?;
-        let transactions = List::<SignedTransaction, 1, BUNDLE_TRANSACTIONS_MAX>::deserialize_reader(reader)?;
+        let transactions = List::<SignedTransaction, 0, BUNDLE_TRANSACTIONS_MAX>::deserialize_reader(reader)?;
+        let accusations = List::<Accusation, 0, ACCUSATIONS_MAX>::deserialize_reader(reader)?;
         let shared = transactions.into_inner().into_iter().map(Arc::new).collect();
-        Self::from_shared(author, sequence, shared).map_err(codec::invalid)
+        Self::from_shared(author, sequence, shared, accusations.into_inner()).map_err(codec::invalid)
     }
 }

@@ -128,6 +128,8 @@ pub enum Domain {
     Genesis,
     /// Message that a validator signs.
     SignVote,
+    /// Proof that who names a validator key holds it.
+    SignPossession,
     /// Leader schedule of an epoch.
     Leaders,
     /// Record chain of a validator's vote log.
@@ -165,6 +167,7 @@ impl Domain {
             Self::Parameters => b"quorate/parameters/1\0",
             Self::Genesis => b"quorate/genesis/1\0",
             Self::SignVote => b"quorate/vote/1\0",
+            Self::SignPossession => b"quorate/possession/1\0",
             Self::Leaders => b"quorate/leaders/1\0",
             Self::VoteLog => b"quorate/vote-log/1\0",
             Self::HighWater => b"quorate/high-water/1\0",

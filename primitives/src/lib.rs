@@ -3,7 +3,7 @@
 //! Read in this order: [`hash`] and [`keys`] are the cryptography, [`codec`] and [`numbers`] the
 //! encoding; [`transaction`] is what a user signs, [`state`] what the ledger keeps, [`receipt`]
 //! what a transaction did; [`bundle`] and [`block`] carry transactions, [`validators`] and
-//! [`certificate`] decide them; [`merkle`] and [`light`] let a client believe nothing it has not
+//! [`certificate`] decide them, [`evidence`] convicts who votes against the rules; [`merkle`] and [`light`] let a client believe nothing it has not
 //! verified. [`self_test`] finds a machine that computes something else.
 //!
 //! The crate is pure: no clock, no input or output, no threads, and randomness only as an argument,
@@ -26,6 +26,7 @@ pub mod block;
 pub mod bundle;
 pub mod certificate;
 pub mod codec;
+pub mod evidence;
 pub mod hash;
 pub mod keys;
 pub mod light;

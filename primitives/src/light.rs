@@ -1,7 +1,8 @@
 //! What a client needs to believe nobody: genesis → validator set → certificate → proof.
 //!
-//! A client pins the genesis, from which follow the validators and the [context](EpochIdentity) of
-//! their votes. A [`FinalityProof`] that they signed becomes a [`Finalized`] ledger, and only that
+//! A client pins the genesis, from which follow the validators of the first epoch and the
+//! [context](EpochIdentity) of their votes. One [`Handover`] leads from each [`TrustedEpoch`] to the next:
+//! its last block, signed by its quorum, names the validators that follow. A [`FinalityProof`] that they signed becomes a [`Finalized`] ledger, and only that
 //! turns an answer with its proof into a [`Proved`] one.
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -12,11 +13,13 @@ use crate::hash::Hash;
 use crate::merkle::{GroupProof, ListProof, ProofError, StateProof};
 use crate::numbers::{EpochNumber, Height, Timestamp};
 use crate::receipt::Receipt;
-use crate::state::{StateGroup, StateKey};
+use crate::state::{Parameters, StateGroup, StateKey};
 use crate::validators::{EpochIdentity, ValidatorSet};
 
 /// Longest finality proof in bytes: header, outcome and 128 signatures.
 pub const FINALITY_BYTES_MAX: usize = 16 * 1024;
+/// Longest handover in bytes: a finality proof and 128 validators.
+pub const HANDOVER_BYTES_MAX: usize = 32 * 1024;
 /// Longest proof of a value, a group or a list position in bytes: 512 steps of 34 bytes and a leaf.
 pub const PROOF_BYTES_MAX: usize = 20 * 1024;
 
@@ -25,23 +28,42 @@ pub const PROOF_BYTES_MAX: usize = 20 * 1024;
 pub struct TrustedEpoch {
     identity: EpochIdentity,
     context: Hash,
+    last: Height,
+    parameters: Parameters,
     validators: ValidatorSet,
 }
 
 impl TrustedEpoch {
     /// The first epoch of the chain with this genesis.
     #[must_use]
-    pub fn genesis(chain: Hash, parameters: Hash, validators: ValidatorSet) -> Self {
+    pub fn genesis(chain: Hash, parameters: &Parameters, validators: ValidatorSet) -> Self {
         let identity = EpochIdentity {
             chain,
             epoch: EpochNumber::ZERO,
             anchor: chain,
             anchor_outcome: Hash::ZERO,
             validators: validators.hash(),
-            parameters,
+            parameters: parameters.hash(),
             version: PROTOCOL_VERSION,
         };
-        Self { identity, context: identity.context(), validators }
+        Self::new(identity, parameters.clone(), validators)
+    }
+
+    fn new(identity: EpochIdentity, parameters: Parameters, validators: ValidatorSet) -> Self {
+        let last = parameters.last_of(identity.epoch);
+        Self { identity, context: identity.context(), last, parameters, validators }
+    }
+
+    /// Number of the epoch.
+    #[must_use]
+    pub fn number(&self) -> EpochNumber {
+        self.identity.epoch
+    }
+
+    /// Height of the epoch's last block. Only a [`Handover`] leads beyond it.
+    #[must_use]
+    pub fn last(&self) -> Height {
+        self.last
     }
 
     /// What every vote of the epoch signs.
@@ -60,6 +82,18 @@ impl TrustedEpoch {
     #[must_use]
     pub fn validators(&self) -> &ValidatorSet {
         &self.validators
+    }
+
+    /// Whether a block claims to be of this chain and epoch.
+    fn check_place(&self, header: &Header) -> Result<(), LightError> {
+        let EpochIdentity { chain, epoch, .. } = self.identity;
+        if header.chain != chain {
+            return Err(LightError::OtherChain { expected: chain, found: header.chain });
+        }
+        if header.epoch != epoch {
+            return Err(LightError::OtherEpoch { expected: epoch, found: header.epoch });
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +135,22 @@ pub enum LightError {
         /// Given.
         found: EpochNumber,
     },
+    /// A block that is not the last one of its epoch, and so hands nothing over.
+    #[error("a block of height {found}, but the epoch ends with height {expected}")]
+    NotBoundary {
+        /// Last height of the epoch.
+        expected: Height,
+        /// Given.
+        found: Height,
+    },
+    /// Validators that are not those whom the last block of the epoch before names.
+    #[error("validators with hash {found}, but the block before names those with hash {expected}")]
+    OtherValidators {
+        /// Certified.
+        expected: Hash,
+        /// Of the validators given.
+        found: Hash,
+    },
     /// The certificate is not about this block and outcome.
     #[error("the certificate is not a finalization of this block with this outcome")]
     OtherClaim,
@@ -134,12 +184,7 @@ impl FinalityProof {
     /// [`LightError`] naming the first thing that is not as it must be.
     pub fn verify(self, trusted: &TrustedEpoch) -> Result<Finalized, LightError> {
         let Self { header, outcome, certificate } = self;
-        if header.chain != trusted.identity.chain {
-            return Err(LightError::OtherChain { expected: trusted.identity.chain, found: header.chain });
-        }
-        if header.epoch != trusted.identity.epoch {
-            return Err(LightError::OtherEpoch { expected: trusted.identity.epoch, found: header.epoch });
-        }
+        trusted.check_place(&header)?;
         let block = header.id();
         let expected = Claim::Finalize { view: certificate.claim.view(), block, outcome: outcome.digest() };
         // The view of the certificate may be later than the header's: a boundary block is re-proposed.
@@ -154,6 +199,48 @@ impl FinalityProof {
             block,
             outcome,
         })
+    }
+}
+
+/// What leads from one epoch to the next: the last block of the epoch, finalized by its validators, and
+/// those who vote after it. Unverified until checked.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Handover {
+    /// The last block of the epoch, which is the anchor of the next one.
+    pub boundary: FinalityProof,
+    /// Validators of the next epoch: those whose hash is in the boundary's outcome.
+    pub validators: ValidatorSet,
+}
+
+impl Handover {
+    /// Decodes the canonical bytes.
+    ///
+    /// # Errors
+    /// [`LightError::Encoding`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, LightError> {
+        codec::decode(bytes, HANDOVER_BYTES_MAX)
+            .map_err(|source| LightError::Encoding { what: "handover", source })
+    }
+
+    /// Checks that the trusted epoch ends with this block, that it names these validators, and that its
+    /// own quorum signed it. Gives the next epoch.
+    ///
+    /// # Errors
+    /// [`LightError`] naming the first thing that is not as it must be.
+    pub fn verify(self, trusted: &TrustedEpoch) -> Result<TrustedEpoch, LightError> {
+        let Self { boundary, validators } = self;
+        trusted.check_place(&boundary.header)?;
+        let (expected, found) = (trusted.last, boundary.header.height);
+        if found != expected {
+            return Err(LightError::NotBoundary { expected, found });
+        }
+        let (expected, found) = (boundary.outcome.next_validators, validators.hash());
+        if found != expected {
+            return Err(LightError::OtherValidators { expected, found });
+        }
+        let boundary = boundary.verify(trusted)?;
+        let identity = trusted.identity.successor(boundary.block, &boundary.outcome);
+        Ok(TrustedEpoch::new(identity, trusted.parameters.clone(), validators))
     }
 }
 

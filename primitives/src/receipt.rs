@@ -2,9 +2,10 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::address::{AccountId, DepositTag};
-use crate::codec::{self, List};
+use crate::codec::{self, List, Text};
 use crate::hash::{Domain, Hash, hash};
-use crate::numbers::Amount;
+use crate::keys::PublicKey;
+use crate::numbers::{Amount, EpochNumber};
 use crate::state::{AssetId, Balance, OrganisationId, Permission, Scope};
 
 macro_rules! failures {
@@ -66,6 +67,12 @@ failures! {
     BalanceOverflow = 1024, "balance_overflow", "a balance would pass the largest amount";
     ReceiptTooLarge = 1025, "receipt_too_large", "the transaction touches more than a receipt can hold";
     Unsupported = 1026, "unsupported", "the asset needs a feature that this protocol version does not have";
+    ValidatorUnknown = 1027, "validator_unknown", "no validator has the name";
+    ValidatorExists = 1028, "validator_exists", "a validator has the name or the key already";
+    ValidatorInvalid = 1029, "validator_invalid", "the validator's name is empty or its key is not allowed";
+    PossessionInvalid = 1030, "possession_invalid", "the validator's key did not sign for this chain, name and organisation";
+    ValidatorSetFull = 1031, "validator_set_full", "there cannot be more validators";
+    ValidatorSetEmpty = 1032, "validator_set_empty", "the last validator cannot be removed";
 }
 
 /// How a transaction ended.
@@ -161,6 +168,35 @@ pub enum Event {
         permission: Permission,
         /// Where.
         scope: Scope,
+    },
+    /// A validator will join.
+    ValidatorAdded {
+        /// Its name.
+        name: Text<32>,
+        /// Who runs it.
+        organisation: OrganisationId,
+        /// Its key.
+        key: PublicKey,
+        /// First epoch in which it votes.
+        from: EpochNumber,
+    },
+    /// A validator will leave.
+    ValidatorRemoved {
+        /// Its name.
+        name: Text<32>,
+        /// Its key.
+        key: PublicKey,
+        /// First epoch in which it does not vote.
+        from: EpochNumber,
+    },
+    /// A validator will sign with another key.
+    ValidatorKeyRotated {
+        /// Its name.
+        name: Text<32>,
+        /// The new key.
+        key: PublicKey,
+        /// First epoch in which it signs with it.
+        from: EpochNumber,
     },
 }
 

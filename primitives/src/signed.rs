@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
+use crate::evidence::Accusation;
 use crate::keys::{SignatureCheck, first_invalid, verify_batch};
 use crate::transaction::SignedTransaction;
 
@@ -18,18 +19,18 @@ impl<T> Deref for Verified<T> {
     }
 }
 
-/// Proves a bundle by one batch over all its transactions.
+/// Proves a bundle by one batch over all its transactions and accusations.
 ///
 /// # Errors
-/// The position of the first transaction with an invalid signature.
+/// The position of the first transaction with an invalid signature; accusations are counted on after the
+/// transactions.
 pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verified<Bundle>, usize> {
-    let owners: Vec<(usize, SignatureCheck)> = bundle
-        .transactions()
-        .iter()
+    let transactions = bundle.transactions().iter().map(|signed| signed.signature_checks());
+    let accusations = bundle.accusations().iter().map(|accusation| accusation.signature_checks().to_vec());
+    let owners: Vec<(usize, SignatureCheck)> = transactions
+        .chain(accusations)
         .enumerate()
-        .flat_map(|(position, signed)| {
-            signed.signature_checks().into_iter().map(move |check| (position, check))
-        })
+        .flat_map(|(position, checks)| checks.into_iter().map(move |check| (position, check)))
         .collect();
     let (positions, checks): (Vec<usize>, Vec<SignatureCheck>) = owners.into_iter().unzip();
     match first_invalid(&checks, rng) {
@@ -64,14 +65,17 @@ impl Verified<Bundle> {
         self.transactions().iter().map(|signed| Verified(Arc::clone(signed)))
     }
 
-    /// Bundles proven transactions; nothing is checked again.
+    /// Bundles proven transactions and accusations; no signature is checked again. The caller vouches for
+    /// the signatures of the accusations.
     #[must_use]
     pub fn from_verified(
         author: u8,
         sequence: u64,
         transactions: &[Verified<SignedTransaction>],
+        accusations: Vec<Accusation>,
     ) -> Option<Self> {
         let shared = transactions.iter().map(|verified| Arc::clone(&verified.0)).collect();
-        Bundle::from_shared(author, sequence, shared).ok().map(|bundle| Self(Arc::new(bundle)))
+        let bundle = Bundle::from_shared(author, sequence, shared, accusations).ok()?;
+        Some(Self(Arc::new(bundle)))
     }
 }

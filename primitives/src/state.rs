@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::address::AccountId;
 use crate::codec::{self, Text};
 use crate::hash::{Domain, Hash, HexError, hash_of, parse_hex};
-use crate::numbers::{Amount, Height, Timestamp};
+use crate::numbers::{Amount, EpochNumber, Height, Timestamp};
 
 mod authority;
 mod key;
@@ -408,6 +408,19 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// The epoch of the block at this height. Height 0, the genesis, is taken for part of epoch 0, which
+    /// it anchors. Shape: epoch `e` of length `L` covers the heights from `e·L + 1` to `(e + 1)·L`.
+    #[must_use]
+    pub fn epoch_of(&self, height: Height) -> EpochNumber {
+        EpochNumber::new(height.get().saturating_sub(1).checked_div(self.epoch_length).unwrap_or(0))
+    }
+
+    /// Height of the epoch's last block, which anchors the next epoch.
+    #[must_use]
+    pub fn last_of(&self, epoch: EpochNumber) -> Height {
+        Height::new(epoch.get().saturating_add(1).saturating_mul(self.epoch_length))
+    }
+
     /// `hash(parameters, canonical bytes)`.
     #[must_use]
     pub fn hash(&self) -> Hash {

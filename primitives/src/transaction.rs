@@ -8,6 +8,7 @@ use crate::hash::{Domain, Hash, hash};
 use crate::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
 use crate::numbers::{Amount, Height, Timestamp};
 use crate::state::{AssetId, Authority, Capabilities, Delegation, OrganisationId, Permission, Scope, Symbol};
+use crate::validators::Validator;
 
 /// Encoding version of [`Transaction`] that this software reads and writes.
 pub const TRANSACTION_VERSION: u8 = 1;
@@ -329,6 +330,29 @@ pub enum Operation {
         permission: Permission,
         /// Where.
         scope: Scope,
+    },
+    /// Adds a validator at the end of the set, from the epoch after the next one on. Needs
+    /// `validator.manage` on the chain.
+    ValidatorAdd {
+        /// Name and key are unique in the set; the organisation exists.
+        validator: Validator,
+        /// Signature by the validator's key; see [`Validator::possession_check`].
+        possession: Signature,
+    },
+    /// Removes a validator from the epoch after the next one on. Needs `validator.manage` on the chain.
+    ValidatorRemove {
+        /// Which. Not the only one.
+        name: Text<32>,
+    },
+    /// Replaces a validator's key from the epoch after the next one on; its place in the set stays. Needs
+    /// `validator.manage` on the organisation that runs it.
+    ValidatorRotateKey {
+        /// Which.
+        name: Text<32>,
+        /// The new key, unique in the set.
+        key: PublicKey,
+        /// Signature by the new key for the validator as it will be; see [`Validator::possession_check`].
+        possession: Signature,
     },
 }
 

@@ -2,9 +2,10 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::io::{self, Read};
 
+use crate::block::Outcome;
 use crate::codec::{self, List, Text};
 use crate::hash::{Domain, Hash, hash, hash_of};
-use crate::keys::{KeyError, PublicKey};
+use crate::keys::{KeyError, PublicKey, SecretKey, Signature, SignatureCheck};
 use crate::numbers::EpochNumber;
 use crate::state::OrganisationId;
 
@@ -20,6 +21,24 @@ pub struct Validator {
     pub organisation: OrganisationId,
     /// Signs votes, and is the identity of its network connections.
     pub key: PublicKey,
+}
+
+impl Validator {
+    /// The check that proves that whoever names this validator holds its key: a signature by the key
+    /// itself, over the canonical bytes of chain and validator.
+    ///
+    /// Without it anybody could enter the key of another, who would then be said to run a validator.
+    #[must_use]
+    pub fn possession_check(&self, chain: &Hash, signature: Signature) -> SignatureCheck {
+        let message = codec::encode(&(chain, self));
+        SignatureCheck { key: self.key, domain: Domain::SignPossession, message, signature }
+    }
+
+    /// Signs what [`Validator::possession_check`] checks. `key` is the secret half of this validator's key.
+    #[must_use]
+    pub fn prove_possession(&self, chain: &Hash, key: &SecretKey) -> Signature {
+        key.sign(Domain::SignPossession, &codec::encode(&(chain, self)))
+    }
 }
 
 /// The ordered validators of one epoch. Signer indices are positions in it.
@@ -233,7 +252,7 @@ impl Signers {
 /// `hash(epoch, genesis ‖ epoch ‖ anchor block ‖ anchor outcome ‖ validators ‖ parameters ‖ version)`,
 /// each 32 bytes but epoch (8, big endian) and version (4, big endian). The anchor of epoch 0 is the
 /// genesis itself, with outcome zero. Source: docs/protocol.md, section 2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct EpochIdentity {
     /// Genesis hash.
     pub chain: Hash,
@@ -252,6 +271,18 @@ pub struct EpochIdentity {
 }
 
 impl EpochIdentity {
+    /// The epoch that follows this one, whose last block has this id and outcome.
+    #[must_use]
+    pub fn successor(&self, boundary: Hash, outcome: &Outcome) -> Self {
+        Self {
+            epoch: self.epoch.next(),
+            anchor: boundary,
+            anchor_outcome: outcome.digest(),
+            validators: outcome.next_validators,
+            ..*self
+        }
+    }
+
     /// The context that every vote of the epoch signs.
     #[must_use]
     pub fn context(&self) -> Hash {

@@ -3,7 +3,7 @@ use quorate_ledger::Executed;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::Certificate;
 use quorate_primitives::signed::Verified;
-use quorate_primitives::{Hash, Height, View};
+use quorate_primitives::{EpochNumber, Hash, Height, View};
 
 /// A transaction is on its way, or already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,11 +107,35 @@ pub enum Stall {
     },
 }
 
+/// Whether a replica votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// It is no validator of this epoch.
+    Observer,
+    /// Not yet: it asks the others whether they hold a vote of its key that it does not know of.
+    Asking,
+    /// Not yet: its vote log was lost, and too few of the others have said where they stand.
+    Quarantined,
+    /// Not before this view: it may have voted in the ones before and forgotten it.
+    Silent {
+        /// The first view in which it votes.
+        until: View,
+    },
+    /// Yes.
+    Free,
+}
+
 /// A glance at a replica, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Its position among the validators; `None` if it only follows.
     pub index: Option<u8>,
+    /// The current epoch.
+    pub epoch: EpochNumber,
+    /// Height of its last block.
+    pub epoch_last: Height,
+    /// Whether it votes.
+    pub voice: Voice,
     /// Number of validators.
     pub validators: usize,
     /// Validators connected, itself not counted.

@@ -95,7 +95,8 @@ impl Bundles {
         shelf.by_arrival.insert(arrival, id);
         shelf.bytes = bytes;
         self.bytes = total;
-        let mut valid_until = Timestamp::ZERO;
+        // An accusation does not expire.
+        let mut valid_until = if bundle.accusations().is_empty() { Timestamp::ZERO } else { Timestamp::MAX };
         let mut open = 0_usize;
         for signed in bundle.transactions() {
             valid_until = valid_until.max(signed.transaction().valid_until);

@@ -253,6 +253,12 @@ impl Chain {
         self.recent.push_back((height, bundles));
     }
 
+    /// The last committed block is the anchor of a new epoch: nothing is above it.
+    pub(crate) fn begin_epoch(&mut self, tip: Tip) {
+        self.tip = tip;
+        self.blocks.clear();
+    }
+
     /// Makes a child of the last committed block the last committed one. Blocks that do not descend
     /// from it are dropped.
     pub(crate) fn advance(&mut self, tip: Tip) {

@@ -105,7 +105,11 @@ impl Replica {
         let (Some(executed), Some(bundles)) = (block.executed.clone(), block.body()) else { return false };
         let seen = block.seen;
         let view = block.header.view;
-        let certificate = self.finals.get(&view).filter(|held| held.claim.block() == Some(id)).cloned();
+        // The last block of an epoch is proposed again, so its certificate may be of a later view.
+        let last = block.header.height == self.members.0.last;
+        let until = if last { View::MAX } else { view };
+        let mut held = self.finals.range(view..=until).map(|(_, held)| held);
+        let certificate = held.find(|held| held.claim.block() == Some(id)).cloned();
         self.commit(executed, bundles, certificate, seen)
     }
 
@@ -148,6 +152,8 @@ impl Replica {
         let held = &self.bundles;
         self.inline.retain(|id| held.get(id).is_some());
         self.advanced = self.now;
+        self.settle_accusations();
+        self.admit_after_commit();
         self.out.effects.push(Effect::Committed(Arc::new(Committed { executed, bundles, certificate })));
         self.flush();
         true

@@ -1,12 +1,13 @@
 //! What enters the machine and what leaves it.
-use quorate_consensus::{Evidence, Message, Proposal, Ticket};
-use quorate_primitives::PublicKey;
+use quorate_consensus::{Message, Proposal, Ticket};
 use quorate_primitives::block::Payload;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Claim, Vote};
+use quorate_primitives::evidence::Accusation;
 use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
+use quorate_primitives::{EpochNumber, Hash, PublicKey};
 use std::sync::Arc;
 
 use crate::answer::{Admitted, Committed, Fault, Refusal};
@@ -22,6 +23,8 @@ pub enum Event {
     Message {
         /// Whose connection it came over.
         from: PublicKey,
+        /// The epoch that it is about, as its sender says.
+        epoch: EpochNumber,
         /// The message, its signatures unproven.
         message: Box<Message>,
     },
@@ -52,7 +55,12 @@ pub enum Event {
         transaction: Verified<SignedTransaction>,
     },
     /// The vote that [`Effect::Sign`] asked for.
-    Signed(Vote),
+    Signed {
+        /// As in the effect.
+        epoch: EpochNumber,
+        /// The vote.
+        vote: Vote,
+    },
     /// The result of [`Effect::Check`].
     Checked {
         /// As in the effect.
@@ -90,7 +98,19 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Sign this claim and hand it back as [`Event::Signed`].
-    Sign(Claim),
+    Sign {
+        /// The epoch of the claim.
+        epoch: EpochNumber,
+        /// What every vote of that epoch signs.
+        context: Hash,
+        /// This validator's index in it.
+        index: u8,
+        /// What is claimed.
+        claim: Claim,
+    },
+    /// These keys, and no others, may connect as validators from now on, ascending: the validators of
+    /// this epoch and of the next two.
+    Admit(Vec<PublicKey>),
     /// Send to these peers, as far as they are connected.
     Send {
         /// To whom; never this replica itself.
@@ -140,8 +160,8 @@ pub enum Effect {
     /// A block became final and is in the ledger. In order of height, each height once in a process
     /// life.
     Committed(Arc<Committed>),
-    /// Proof that a validator broke the rules, for people.
-    Evidence(Box<Evidence>),
+    /// Proof that a validator broke the rules, for people. It also travels into a block.
+    Evidence(Box<Accusation>),
     /// An honest peer would not have done this; stop talking to it for a while.
     Ban {
         /// Whom.
@@ -156,8 +176,8 @@ pub enum Effect {
 /// Names a check of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckTicket {
-    /// Asked by the protocol.
-    Consensus(Ticket),
+    /// Asked by the protocol of an epoch.
+    Consensus(EpochNumber, Ticket),
     /// Asked for the certificate of blocks that a peer sent.
     Sync(u64),
 }
@@ -165,8 +185,10 @@ pub enum CheckTicket {
 /// Names a timer; there is at most one of each name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// A timer of the protocol.
-    Consensus(quorate_consensus::Timer),
+    /// A timer of the protocol of an epoch.
+    Consensus(EpochNumber, quorate_consensus::Timer),
+    /// Those that did not say where they stand are asked again.
+    Guard,
     /// The next bundle may leave.
     Bundle,
     /// The next block may be proposed.

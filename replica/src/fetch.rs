@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Block(Hash),
     /// To catch up.
     Sync,
+    /// To know where others stand.
+    Standing,
 }
 
 /// Open questions, and blocks that are not complete.
@@ -96,6 +98,11 @@ impl Fetches {
     /// The block is complete, or nobody needs it any more. True if the engine waits for its header.
     pub(crate) fn drop_want(&mut self, block: &Hash) -> bool {
         self.wants.remove(block).is_some_and(|want| want.announce)
+    }
+
+    /// Wants no block any more: another epoch begins.
+    pub(crate) fn forget_blocks(&mut self) {
+        self.wants.clear();
     }
 
     /// A clock that was set back must not put questions off for as long as it was ahead.
@@ -237,7 +244,9 @@ impl Replica {
                 bundles.iter().for_each(|bundle| self.offer_to_blocks(bundle))
             }
             Some(VerifiedAnswer::Block { header, bundles }) => self.take_block(id, from, &header, &bundles),
-            Some(VerifiedAnswer::Blocks(_)) => self.ban(from, "answered another question"),
+            Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Standing { .. }) => {
+                self.ban(from, "answered another question");
+            }
             Some(VerifiedAnswer::Unknown) | None => {}
         }
         // Whatever is still missing is asked of the next one soon, not at once: nobody may have it yet.

@@ -5,7 +5,9 @@
 //! tuned. Behind it, [`Replica`] dispatches; `admit`, `mempool` and `bundles` take transactions, `propose` makes
 //! blocks, `judge` decides which blocks deserve a vote, `chain` is the tree of blocks above the last
 //! committed one, `commit` is the only place that advances the chain, `fetch` and `sync` obtain what
-//! this replica missed, `pace` turns the engine's timers into milliseconds, and `recovery` brings
+//! this replica missed, `epochs` hands over from one set of validators to the next, `guard` makes
+//! certain after a start that nothing was forgotten, `accusations` has proofs of misconduct put into
+//! blocks, `pace` turns the engine's timers into milliseconds, and `recovery` brings
 //! everything back after a restart.
 //!
 //! # How a driver must behave
@@ -18,7 +20,7 @@
 //!    steps may share one sync as long as the effects of each wait for it. If the log cannot be
 //!    written, the process stops.
 //! 2. **Signing loops back.** [`Effect::Sign`] is the only use of the key. The driver signs the claim in
-//!    [`Replica::context`] as validator [`Replica::index`] and hands the vote to the next step as
+//!    the given context as the given validator and hands the vote to the next step as
 //!    [`Event::Signed`], before any other event. It sends nothing by itself: that step emits the
 //!    messages.
 //! 3. **Timers are replaceable.** [`Effect::Arm`] sets the one timer of that name, replacing an earlier
@@ -36,7 +38,8 @@
 //! 6. **Peers are keys.** A peer is named by the public key that its connection proved; the replica
 //!    decides what that key may do. Messages of one peer arrive in order; losing some is allowed.
 //!    Messages to peers that are not connected are dropped.
-//! 7. **One replica for each key.** After a restart every record of the vote log goes through
+//! 7. **One replica for each key.** A log that is gone although the key has one begins anew with
+//!    [`LogRecord::Quarantine`]. After a restart every record of the vote log goes through
 //!    [`Replica::restore`], then comes [`Event::Start`], then everything else.
 //! 8. **The log is replaced, not cut.** When the log has grown, the driver asks
 //!    [`Replica::checkpoint`] for the records that stand for all earlier ones, writes them to a new
@@ -54,13 +57,16 @@
     )
 )]
 
+mod accusations;
 mod admit;
 pub mod answer;
 mod bundles;
 mod chain;
 mod commit;
+mod epochs;
 pub mod event;
 mod fetch;
+mod guard;
 mod judge;
 mod members;
 mod mempool;
@@ -72,9 +78,10 @@ mod replica;
 pub mod serve;
 pub mod settings;
 mod sync;
+pub mod vote_log;
 pub mod wire;
 
-pub use answer::{Admitted, Committed, Fault, Refusal, Stall, Status};
+pub use answer::{Admitted, Committed, Fault, Refusal, Stall, Status, Voice};
 pub use event::{CheckTicket, Effect, Event, Step, Timer};
 pub use record::LogRecord;
 pub use replica::Replica;

@@ -72,6 +72,11 @@ impl Pace {
         self.base_ms = slow.saturating_mul(3).clamp(self.min_ms, self.max_ms);
     }
 
+    /// Views begin again at 1.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.begun.clear();
+    }
+
     /// A view was given up although its block was certified later: the time was too short.
     pub(crate) fn premature(&mut self) {
         let longer = self.base_ms.saturating_add(self.base_ms / 2);

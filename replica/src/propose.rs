@@ -137,13 +137,14 @@ impl Replica {
     /// A bundle of waiting transactions, if there are any.
     fn make_bundle(&mut self) -> Option<Verified<Bundle>> {
         let taken = self.mempool.take(BUNDLE_BYTES_TARGET);
+        let accusations = self.take_accusations();
         self.sequence = self.sequence.saturating_add(1);
-        Verified::from_verified(self.me.unwrap_or(NO_AUTHOR), self.sequence, &taken)
+        Verified::from_verified(self.me.unwrap_or(NO_AUTHOR), self.sequence, &taken, accusations)
     }
 
     /// Sends waiting transactions to the others, if it is time.
     pub(crate) fn flush(&mut self) {
-        while self.mempool.waiting_bytes() > 0 {
+        while self.mempool.waiting_bytes() > 0 || self.accuses() {
             let departed = self.bundles.count_of(Source::Own);
             let full = self.mempool.waiting_bytes() >= BUNDLE_BYTES_TARGET;
             // Commits make room and call this again.

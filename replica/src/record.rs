@@ -1,6 +1,7 @@
 //! What the vote log keeps.
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_consensus::Record;
+use quorate_primitives::EpochNumber;
 use quorate_primitives::block::{BUNDLES_MAX, Header, PAYLOAD_BYTES_MAX};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
@@ -15,7 +16,12 @@ pub const RECORD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum LogRecord {
     /// A vote that was permitted, or a certificate that permits votes.
-    Consensus(Record),
+    Consensus {
+        /// The epoch that it is about.
+        epoch: EpochNumber,
+        /// The record.
+        record: Record,
+    },
     /// A block that a vote names.
     Body {
         /// The block.
@@ -23,4 +29,10 @@ pub enum LogRecord {
         /// Its bundles in the order of its payload.
         bundles: List<Bundle, 0, BUNDLES_MAX>,
     },
+    /// This validator has come to an epoch. It never votes in an earlier one again, since what it said there
+    /// need no longer be in the log.
+    Epoch(EpochNumber),
+    /// First record of a log that takes the place of one that was lost: nothing is known of what this
+    /// validator said before. Undone by the [`Record::Silence`] that follows from the others' answers.
+    Quarantine,
 }

@@ -3,18 +3,20 @@
 //! The two may disagree. A ledger that is behind the log, because its last writes were buffered when
 //! the power failed, is brought forward with the bodies and the finalization that the log holds. A
 //! ledger that is ahead of the log tells the engine what is final. What neither holds comes from peers.
-use quorate_consensus::{Input, Message, Record};
+use quorate_consensus::Record;
 use quorate_ledger::Ledger;
 use quorate_primitives::block::{BUNDLES_MAX, Header};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
-use quorate_primitives::{Hash, Height};
+use quorate_primitives::{Hash, Height, View};
 use rand_core::CryptoRng;
+use std::cmp::Ordering;
 
 use crate::answer::Fault;
 use crate::chain::{Block, Chain, Stage, Tip};
 use crate::commit::body_record;
 use crate::fetch::payload_of;
+use crate::guard::Guard;
 use crate::record::LogRecord;
 use crate::replica::Replica;
 use crate::wire::verify_all;
@@ -28,14 +30,38 @@ impl Replica {
     /// nothing else.
     pub fn restore(&mut self, record: LogRecord, rng: &mut impl CryptoRng) {
         match record {
-            LogRecord::Consensus(record) => {
-                if let Record::Held(certificate) | Record::Floor(certificate) = &record {
-                    self.keep_final(certificate.clone());
+            LogRecord::Consensus { epoch, record } => {
+                if matches!(record, Record::Silence { .. }) {
+                    self.guard = Guard::asking(&Guard::Passed);
                 }
-                self.engine.restore(record);
+                match epoch.cmp(&self.epoch()) {
+                    // Over, and safe in the ledger.
+                    Ordering::Less => {}
+                    Ordering::Equal => self.restore_record(record),
+                    Ordering::Greater => self.later.entry(epoch).or_default().push(record),
+                }
             }
             LogRecord::Body { header, bundles } => self.restore_body(header, bundles, rng),
+            LogRecord::Epoch(epoch) => {
+                if epoch > self.epoch() {
+                    self.later.entry(epoch).or_default();
+                }
+            }
+            LogRecord::Quarantine => self.guard = Guard::quarantined(),
         }
+    }
+
+    /// Takes back a record of the current epoch.
+    pub(crate) fn restore_record(&mut self, record: Record) {
+        if let Record::Held(certificate) | Record::Floor(certificate) = &record {
+            self.keep_final(certificate.clone());
+        }
+        self.engine.restore(record);
+    }
+
+    /// Whether the log speaks of later epochs than the ledger knows of.
+    pub(crate) fn is_outdated(&self) -> bool {
+        !self.later.is_empty()
     }
 
     fn restore_body(
@@ -44,7 +70,7 @@ impl Replica {
         bundles: List<Bundle, 0, BUNDLES_MAX>,
         rng: &mut impl CryptoRng,
     ) {
-        if header.height <= self.chain.tip().height {
+        if header.height <= self.chain.tip().height || header.epoch != self.epoch() {
             return;
         }
         // The log is checked when it is read, so what is wrong here was wrong when it was written.
@@ -68,15 +94,14 @@ impl Replica {
         // Own bundles of an earlier life must not be repeated under the same id.
         self.sequence = self.now.get();
         self.advanced = self.now;
-        let step = self.engine.start();
-        self.apply(step);
+        self.recall_previous();
+        self.enter_epoch();
         // The ledger may know of a finalization that the log lost.
         if let Some((proof, _)) = self.ledger.certified() {
             let sender = proof.certificate.signers.iter().find(|signer| Some(*signer) != self.me);
             if let Some(from) = sender.filter(|_| proof.certificate.claim.view() > self.engine.finalized().0)
             {
-                let message = Message::Certificate(proof.certificate);
-                self.inputs.push_back(Input::Received { from, message });
+                self.hear_certificate(proof.header.epoch, from, proof.certificate);
             }
         }
         self.try_commit();
@@ -93,15 +118,27 @@ impl Replica {
         self.ledger.sync().map_err(|error| Fault::Storage { reason: error.to_string() })?;
         let bodies = self.chain.blocks().filter(|(_, block)| block.recorded);
         let mut records: Vec<LogRecord> = bodies.filter_map(|(_, block)| body_record(block)).collect();
+        let epoch = self.epoch();
+        records.push(LogRecord::Epoch(self.later.keys().next_back().copied().unwrap_or(epoch)));
         let finals = self.finals.values().cloned().map(Record::Held);
-        records.extend(finals.chain(self.engine.records()).map(LogRecord::Consensus));
+        let current = finals.chain(self.engine.records());
+        records.extend(current.map(|record| LogRecord::Consensus { epoch, record }));
+        for (epoch, later) in &self.later {
+            records
+                .extend(later.iter().cloned().map(|record| LogRecord::Consensus { epoch: *epoch, record }));
+        }
+        if self.guard.is_quarantined() {
+            records.insert(0, LogRecord::Quarantine);
+        }
         Ok(records)
     }
 }
 
 /// The tree above the ledger's last block, with what must be remembered of the blocks below.
-pub(crate) fn chain_of(ledger: &Ledger) -> Chain {
+pub(crate) fn chain_of(ledger: &Ledger, anchor: Height) -> Chain {
     let head = ledger.head();
+    // In the epoch that it is the anchor of, a block is in view 0.
+    let view = if head.height() == anchor { View::ZERO } else { head.view() };
     let reader = ledger.reader();
     let first = head.height().saturating_sub(RECENT_BLOCKS.saturating_sub(1)).max(Height::new(1));
     let mut recent: Vec<(Height, Vec<Hash>)> = Vec::new();
@@ -111,13 +148,8 @@ pub(crate) fn chain_of(ledger: &Ledger) -> Chain {
         recent.push((height, stored.map_or_else(Vec::new, |stored| stored.payload.bundles.to_vec())));
         height = height.next();
     }
-    let mut chain = Chain::new(Tip {
-        block: head.block(),
-        height: head.height(),
-        view: head.view(),
-        time: head.time(),
-        seen: None,
-    });
+    let mut chain =
+        Chain::new(Tip { block: head.block(), height: head.height(), view, time: head.time(), seen: None });
     for (height, bundles) in recent {
         chain.remember(height, bundles);
     }

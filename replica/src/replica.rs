@@ -1,22 +1,27 @@
 //! The machine: its state, and the dispatch of events to the parts and of what the engine wants.
-use quorate_consensus::{Anchor, Engine, Epoch, Input, Message, Proposal, Step as EngineStep};
 use quorate_consensus::{Claim, Effect as Want, Record, Signers, Vote};
+use quorate_consensus::{Engine, Input, Message, Proposal, Step as EngineStep};
 use quorate_genesis::Genesis;
 use quorate_ledger::{Ledger, Reader};
 use quorate_primitives::block::{Header, Payload};
+use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, ClaimKind};
 use quorate_primitives::codec::List;
+use quorate_primitives::signed::Verified;
 use quorate_primitives::state::Parameters;
+use quorate_primitives::validators::EpochIdentity;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
+use crate::accusations::Accusations;
 use crate::answer::{Fault, Refusal, Stall, Status};
 use crate::bundles::Bundles;
 use crate::chain::Chain;
 use crate::commit::Finals;
+use crate::epochs::{Ahead, Described, Previous, describe, epoch_after};
 use crate::event::{CheckTicket, Effect, Event, Step, Timer};
 use crate::fetch::{Fetches, Purpose};
+use crate::guard::Guard;
 use crate::judge::Offers;
 use crate::members::Members;
 use crate::mempool::Mempool;
@@ -36,10 +41,21 @@ pub struct Replica {
     pub(crate) settings: Settings,
     pub(crate) parameters: Parameters,
     pub(crate) chain_id: Hash,
-    pub(crate) context: Hash,
+    pub(crate) genesis: Genesis,
+    /// The key that this replica votes with when it is a validator's.
+    pub(crate) key: Option<PublicKey>,
+    pub(crate) identity: EpochIdentity,
     pub(crate) members: Members,
     pub(crate) me: Option<u8>,
     pub(crate) engine: Engine,
+    pub(crate) guard: Guard,
+    pub(crate) previous: Option<Previous>,
+    pub(crate) ahead: Ahead,
+    /// Records of the vote log that are about epochs to which the ledger has not come yet.
+    pub(crate) later: BTreeMap<EpochNumber, Vec<Record>>,
+    /// Keys that may connect as validators, as they were told last.
+    pub(crate) admitted: BTreeSet<PublicKey>,
+    pub(crate) accusations: Accusations,
     pub(crate) ledger: Ledger,
     pub(crate) reader: Reader,
     pub(crate) chain: Chain,
@@ -54,7 +70,7 @@ pub struct Replica {
     /// Blocks that the engine wants to be judged.
     pub(crate) judging: BTreeSet<Hash>,
     pub(crate) building: Option<Building>,
-    drafts: BTreeMap<View, Draft>,
+    pub(crate) drafts: BTreeMap<View, Draft>,
     pub(crate) finals: Finals,
     pub(crate) connected: BTreeSet<PublicKey>,
     pub(crate) now: Timestamp,
@@ -62,7 +78,7 @@ pub struct Replica {
     pub(crate) inputs: VecDeque<Input>,
     pub(crate) out: Step,
     pub(crate) fault: Option<Fault>,
-    started: bool,
+    pub(crate) started: bool,
     pub(crate) sequence: u64,
     /// When the last own bundle left.
     pub(crate) departed: Timestamp,
@@ -72,7 +88,7 @@ pub struct Replica {
 }
 
 /// A proposal that waits for the leader's signature.
-struct Draft {
+pub(crate) struct Draft {
     header: Header,
     parent: View,
     claim: Claim,
@@ -80,27 +96,37 @@ struct Draft {
 }
 
 impl Replica {
-    /// A replica on an opened ledger. With a key of the validator set it votes as that validator;
-    /// with another key, or none, it follows.
-    #[must_use]
-    pub fn new(settings: Settings, genesis: &Genesis, ledger: Ledger, me: Option<PublicKey>) -> Self {
-        let trusted = genesis.trusted();
-        let chain_id = genesis.hash();
-        let anchor =
-            Anchor { block: chain_id, height: Height::ZERO, time: genesis.time, outcome: Hash::ZERO };
-        let validators = trusted.validators().clone();
-        let epoch =
-            Arc::new(Epoch::new(EpochNumber::ZERO, trusted.context(), validators, anchor, Height::MAX));
-        let me = me.and_then(|key| trusted.validators().index_of(&key));
-        Self {
+    /// A replica on an opened ledger. In epochs whose validator set has the key it votes as that
+    /// validator; otherwise it follows.
+    ///
+    /// # Errors
+    /// [`Fault::Storage`] if the ledger does not hold what its own height implies.
+    pub fn new(
+        settings: Settings,
+        genesis: &Genesis,
+        ledger: Ledger,
+        key: Option<PublicKey>,
+    ) -> Result<Self, Fault> {
+        let number = epoch_after(ledger.head().height(), &genesis.parameters);
+        let Described { epoch, identity } = describe(number, genesis, &ledger)?;
+        let me = key.and_then(|key| epoch.validators.index_of(&key));
+        Ok(Self {
             parameters: genesis.parameters.clone(),
-            chain_id,
-            context: trusted.context(),
-            members: Members(Arc::clone(&epoch)),
+            chain_id: genesis.hash(),
+            genesis: genesis.clone(),
+            key,
+            identity,
+            members: Members(epoch.clone()),
             me,
-            engine: Engine::new(epoch, me),
+            engine: Engine::new(epoch.clone(), me),
+            guard: Guard::asking(&Guard::Passed),
+            previous: None,
+            ahead: Ahead::default(),
+            later: BTreeMap::new(),
+            admitted: BTreeSet::new(),
+            accusations: Accusations::default(),
             reader: ledger.reader(),
-            chain: chain_of(&ledger),
+            chain: chain_of(&ledger, epoch.anchor.height),
             mempool: Mempool::new(settings.pool.clone()),
             bundles: Bundles::default(),
             inline: BTreeSet::new(),
@@ -125,7 +151,7 @@ impl Replica {
             pending_told: false,
             settings,
             ledger,
-        }
+        })
     }
 
     /// Takes one event. `now` is the time of the clock; it may jump, but every replica whose clock is
@@ -136,10 +162,15 @@ impl Replica {
             self.refuse(event);
             return std::mem::take(&mut self.out);
         }
+        let voted = self.me.is_some();
         self.dispatch(event);
         self.run();
         self.arm_execute();
         self.arm_fetch();
+        if !voted && self.me.is_none() {
+            // Who does not vote has nothing to remember but that it forgot.
+            self.out.journal.clear();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -149,10 +180,16 @@ impl Replica {
         &self.ledger
     }
 
-    /// What every vote signs.
+    /// What every vote of the current epoch signs.
     #[must_use]
     pub fn context(&self) -> Hash {
-        self.context
+        self.members.0.context
+    }
+
+    /// The current epoch, and its last height.
+    #[must_use]
+    pub fn period(&self) -> (EpochNumber, Height) {
+        (self.members.number(), self.members.0.last)
     }
 
     /// This replica's position among the validators; `None` if it only follows.
@@ -170,6 +207,9 @@ impl Replica {
         let view = self.engine.view();
         Status {
             index: self.me,
+            epoch: self.members.number(),
+            epoch_last: self.members.0.last,
+            voice: self.voice(),
             validators: self.members.len(),
             connected,
             view,
@@ -215,7 +255,7 @@ impl Replica {
             | Event::Message { .. }
             | Event::Proposal { .. }
             | Event::Bundle { .. }
-            | Event::Signed(_)
+            | Event::Signed { .. }
             | Event::Checked { .. }
             | Event::Elapsed(_)
             | Event::Connected(_)
@@ -232,11 +272,9 @@ impl Replica {
                     self.start();
                 }
             }
-            Event::Message { from, message } => self.message(&from, *message),
+            Event::Message { from, epoch, message } => self.message(&from, epoch, *message),
             Event::Proposal { from, proposal, payload, inline } => {
-                let Some(index) = self.members.index_of(&from) else { return };
-                self.offer(index, &proposal.header, payload, inline);
-                self.message(&from, Message::Propose(*proposal));
+                self.proposal(&from, *proposal, payload, inline);
             }
             Event::Bundle { from, bundle } => {
                 let source = self.source_of(from);
@@ -249,9 +287,15 @@ impl Replica {
                 self.try_build();
                 self.flush();
             }
-            Event::Signed(vote) => self.signed(vote),
-            Event::Checked { ticket: CheckTicket::Consensus(ticket), bad } => {
-                self.inputs.push_back(Input::Checked { ticket, bad });
+            Event::Signed { epoch, vote } => {
+                if epoch == self.epoch() {
+                    self.signed(vote);
+                }
+            }
+            Event::Checked { ticket: CheckTicket::Consensus(epoch, ticket), bad } => {
+                if epoch == self.epoch() {
+                    self.inputs.push_back(Input::Checked { ticket, bad });
+                }
             }
             Event::Checked { ticket: CheckTicket::Sync(ticket), bad } => {
                 self.sync_checked(ticket, bad.is_empty())
@@ -262,34 +306,63 @@ impl Replica {
                     self.connected.insert(peer);
                 }
                 self.inputs.extend(self.members.index_of(&peer).map(Input::Connected));
+                self.ask_standing();
             }
             Event::Disconnected(peer) => {
                 self.connected.remove(&peer);
             }
-            Event::Asked { token, question, .. } => {
-                let answer = Box::new(self.answer(question));
+            Event::Asked { from, token, question } => {
+                let answer = Box::new(self.answer(&from, question));
                 self.out.effects.push(Effect::Answer { token, answer });
             }
             Event::Answered { request, from, answer } => match self.fetches.close(request, &from) {
                 Some(Purpose::Block(id)) => self.block_answered(id, from, answer),
                 Some(Purpose::Sync) => self.sync_answered(request, from, answer),
+                Some(Purpose::Standing) => self.standing_answered(from, answer),
                 None => {}
             },
         }
     }
 
     /// Validators speak, others only ask.
-    fn message(&mut self, from: &PublicKey, message: Message) {
+    pub(crate) fn message(&mut self, from: &PublicKey, epoch: EpochNumber, message: Message) {
+        if epoch != self.epoch() {
+            let event = Event::Message { from: *from, epoch, message: Box::new(message) };
+            return self.of_other_epoch(from, epoch, event);
+        }
         let from = self.members.index_of(from).filter(|index| Some(*index) != self.me);
         if let Some(from) = from {
             self.inputs.push_back(Input::Received { from, message });
         }
     }
 
+    /// A block to vote on, with what came with it.
+    pub(crate) fn proposal(
+        &mut self,
+        from: &PublicKey,
+        proposal: Proposal,
+        payload: Payload,
+        inline: Option<Verified<Bundle>>,
+    ) {
+        let epoch = proposal.header.epoch;
+        if epoch != self.epoch() {
+            let event = Event::Proposal { from: *from, proposal: Box::new(proposal), payload, inline };
+            return self.of_other_epoch(from, epoch, event);
+        }
+        let Some(index) = self.members.index_of(from) else { return };
+        self.offer(index, &proposal.header, payload, inline);
+        self.message(from, epoch, Message::Propose(proposal));
+    }
+
     fn elapsed(&mut self, timer: Timer) {
         self.armed.remove(&timer);
         match timer {
-            Timer::Consensus(timer) => self.inputs.push_back(Input::Expired(timer)),
+            Timer::Consensus(epoch, timer) => {
+                if epoch == self.epoch() {
+                    self.inputs.push_back(Input::Expired(timer));
+                }
+            }
+            Timer::Guard => self.guard_due(),
             Timer::Bundle => self.flush(),
             Timer::Build => self.try_build(),
             Timer::Judge => self.judge_open(),
@@ -299,16 +372,27 @@ impl Replica {
         }
     }
 
-    /// Feeds the engine until it has nothing more to say.
+    /// Feeds the engine until it has nothing more to say. Epochs change between two of its steps, so
+    /// that what it wants is never taken for a wish of the next one.
     fn run(&mut self) {
-        while let Some(input) = self.inputs.pop_front() {
+        loop {
             if self.fault.is_some() {
-                self.inputs.clear();
-                return;
+                return self.inputs.clear();
             }
+            if self.is_epoch_over() {
+                self.hand_over();
+                continue;
+            }
+            let Some(input) = self.inputs.pop_front() else { return };
             let step = self.engine.step(input);
             self.apply(step);
         }
+    }
+
+    /// A record of the engine, for the log.
+    fn log(&mut self, record: Record) {
+        let epoch = self.epoch();
+        self.out.journal.push(LogRecord::Consensus { epoch, record });
     }
 
     /// Carries out what the engine wants. Bodies come before the votes that name them, also in a log
@@ -326,10 +410,10 @@ impl Replica {
             if let Want::Finalized(certificate) = effect
                 && !step.journal.contains(&Record::Floor(certificate.clone()))
             {
-                self.out.journal.push(LogRecord::Consensus(Record::Held(certificate.clone())));
+                self.log(Record::Held(certificate.clone()));
             }
         }
-        self.out.journal.extend(step.journal.into_iter().map(LogRecord::Consensus));
+        step.journal.into_iter().for_each(|record| self.log(record));
         for effect in step.effects {
             self.carry_out(effect);
         }
@@ -337,26 +421,28 @@ impl Replica {
 
     fn carry_out(&mut self, effect: Want) {
         match effect {
-            Want::Vote(claim) => self.out.effects.push(Effect::Sign(claim)),
+            Want::Vote(claim) => self.sign(claim),
             Want::Propose { header, parent, claim, proof } => {
                 self.drafts.insert(claim.view(), Draft { header, parent, claim, proof });
-                self.out.effects.push(Effect::Sign(claim));
+                self.sign(claim);
             }
             Want::Send { to, message } => self.send(to, message),
             Want::Check { ticket, checks } => {
-                self.out.effects.push(Effect::Check { ticket: CheckTicket::Consensus(ticket), checks });
+                let ticket = CheckTicket::Consensus(self.epoch(), ticket);
+                self.out.effects.push(Effect::Check { ticket, checks });
             }
             Want::Arm { timer, level, idle } => {
                 let idle = idle && !self.pending_told;
                 let after_ms = self.pace.duration_ms(timer, level, idle);
-                self.out.effects.push(Effect::Arm { timer: Timer::Consensus(timer), after_ms });
+                let timer = Timer::Consensus(self.epoch(), timer);
+                self.out.effects.push(Effect::Arm { timer, after_ms });
             }
             Want::Build { view, parent, idle } => self.build(view, parent, idle),
             Want::Judge { header, holders } => self.judge(&header, holders),
             Want::Fetch { block, holders } => self.fetch(block, holders),
             Want::Notarized(certificate) => self.notarized(&certificate),
             Want::Finalized(certificate) => self.finalized(certificate),
-            Want::Evidence(evidence) => self.out.effects.push(Effect::Evidence(Box::new(evidence))),
+            Want::Evidence(evidence) => self.accuse(evidence),
             Want::Ban(index) => {
                 if let Some(peer) = self.members.key(index) {
                     self.ban(peer, "broke the protocol");
@@ -365,6 +451,12 @@ impl Replica {
             Want::Premature(_) => self.pace.premature(),
             Want::Halt(fault) => self.halt(Fault::Consensus(Box::new(fault))),
         }
+    }
+
+    fn sign(&mut self, claim: Claim) {
+        let Some(index) = self.me else { return };
+        let (epoch, context) = (self.epoch(), self.members.0.context);
+        self.out.effects.push(Effect::Sign { epoch, context, index, claim });
     }
 
     fn notarized(&mut self, certificate: &Certificate) {
@@ -419,7 +511,7 @@ impl Replica {
         }
         let message = match message {
             Message::Propose(proposal) => self.with_payload(proposal),
-            Message::Vote(_) | Message::Certificate(_) | Message::Want(_) => PeerMessage::Consensus(message),
+            Message::Vote(_) | Message::Certificate(_) | Message::Want(_) => self.of_epoch(message),
         };
         self.out.effects.push(Effect::Send { to, message: Box::new(message) });
     }
@@ -434,8 +526,12 @@ impl Replica {
                     self.inline_of(&id).map(|bundle| quorate_primitives::bundle::Bundle::clone(&bundle));
                 PeerMessage::Proposal { proposal, payload, inline }
             }
-            None => PeerMessage::Consensus(Message::Propose(proposal)),
+            None => self.of_epoch(Message::Propose(proposal)),
         }
+    }
+
+    fn of_epoch(&self, message: Message) -> PeerMessage {
+        PeerMessage::Consensus { epoch: self.epoch(), message }
     }
 
     pub(crate) fn ban(&mut self, peer: PublicKey, reason: &'static str) {

@@ -3,7 +3,7 @@ use quorate_ledger::Reader;
 use quorate_primitives::block::{ANSWER_BYTES_MAX, BUNDLES_MAX, Header};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{self, List};
-use quorate_primitives::{Hash, Height};
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 
 use crate::replica::Replica;
 use crate::wire::{Answer, Question, SYNC_BLOCKS_MAX, SyncBlock};
@@ -17,11 +17,12 @@ const HEADER_BYTES: usize = 512;
 
 impl Replica {
     /// The answer to a peer's question. A store that fails has nothing.
-    pub(crate) fn answer(&self, question: Question) -> Answer {
+    pub(crate) fn answer(&self, from: &PublicKey, question: Question) -> Answer {
         match question {
             Question::Bundles(ids) => Answer::Bundles(self.bundles_of(&ids)),
             Question::Block(id) => self.block_of(&id).unwrap_or(Answer::Unknown),
             Question::Blocks { from } => blocks(&self.reader, from),
+            Question::Standing => self.standing(from),
         }
     }
 
@@ -62,8 +63,8 @@ impl Replica {
     }
 }
 
-/// Consecutive committed blocks from a height on, as many as fit. They end with a certified block if
-/// there is one among them: what comes behind it could not be believed yet.
+/// Consecutive committed blocks of one epoch from a height on, as many as fit. They end with a certified
+/// block if there is one among them: what comes behind it could not be believed yet.
 ///
 /// Reads only what is committed, so a driver may call it on any thread.
 #[must_use]
@@ -71,8 +72,12 @@ pub fn blocks(reader: &Reader, from: Height) -> Answer {
     let mut found: Vec<SyncBlock> = Vec::new();
     let mut bytes = 0_usize;
     let mut height = from;
+    let mut epoch: Option<EpochNumber> = None;
     while found.len() < SYNC_BLOCKS_MAX {
         let Ok(Some(stored)) = reader.block(height) else { break };
+        if *epoch.get_or_insert(stored.header.epoch) != stored.header.epoch {
+            break;
+        }
         let Ok(bundles) = reader.bundles(height) else { break };
         let size = bundles.iter().fold(HEADER_BYTES, |sum, bundle| sum.saturating_add(bundle.size()));
         let certificate = stored.certificate;

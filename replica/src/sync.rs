@@ -4,7 +4,6 @@
 //! another from the last committed block, and what they did, executed here, must be what a quorum
 //! signed. Blocks behind the last certificate wait for the next answer of the same peer. Peers whose
 //! answers are wrong are banned, those without anything new are asked again later.
-use quorate_consensus::{Input, Message};
 use quorate_ledger::Executed;
 use quorate_primitives::block::PROTOCOL_VERSION;
 use quorate_primitives::certificate::{Certificate, Claim};
@@ -138,7 +137,9 @@ impl Replica {
         match answer {
             Some(VerifiedAnswer::Blocks(blocks)) if !blocks.is_empty() => self.take_blocks(from, blocks),
             Some(VerifiedAnswer::Blocks(_) | VerifiedAnswer::Unknown) | None => self.sync_rest(),
-            Some(VerifiedAnswer::Bundles(_) | VerifiedAnswer::Block { .. }) => {
+            Some(
+                VerifiedAnswer::Bundles(_) | VerifiedAnswer::Block { .. } | VerifiedAnswer::Standing { .. },
+            ) => {
                 self.ban(from, "answered another question");
                 self.sync.reset();
                 self.sync_at(pause);
@@ -205,7 +206,7 @@ impl Replica {
     fn check_buffer(&mut self, from: PublicKey) {
         let last = self.sync.buffer.iter().rev().find_map(|block| block.certificate.clone());
         let Some(certificate) = last else { return self.sync_ask() };
-        let checks = certificate.signature_checks(&self.context, &self.members.0.validators);
+        let checks = certificate.signature_checks(&self.members.0.context, &self.members.0.validators);
         let Ok(checks) = checks else {
             self.ban(from, "sent a certificate that is none");
             self.sync.reset();
@@ -235,7 +236,7 @@ impl Replica {
         let sender = giver.and_then(|key| self.members.index_of(&key));
         let sender = sender.or_else(|| certificate.signers.iter().find(|signer| Some(*signer) != self.me));
         if let Some(from) = sender {
-            self.inputs.push_back(Input::Received { from, message: Message::Certificate(certificate) });
+            self.hear_certificate(self.epoch(), from, certificate);
         }
         self.try_commit();
         self.judge_open();

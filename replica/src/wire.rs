@@ -3,10 +3,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_consensus::{Message, Proposal};
 use quorate_primitives::block::{BUNDLES_MAX, Header, Payload};
 use quorate_primitives::bundle::{BUNDLE_BYTES_MAX, Bundle};
-use quorate_primitives::certificate::Certificate;
+use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::codec::List;
 use quorate_primitives::signed::{Verified, verify_bundle};
-use quorate_primitives::{Hash, Height, PublicKey};
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, View};
 use rand_core::CryptoRng;
 
 use crate::event::Event;
@@ -22,7 +22,12 @@ pub const SYNC_BLOCKS_MAX: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum PeerMessage {
     /// A message of the protocol.
-    Consensus(Message),
+    Consensus {
+        /// The epoch that it is about.
+        epoch: EpochNumber,
+        /// The message.
+        message: Message,
+    },
     /// A block to vote on.
     Proposal {
         /// The leader's proposal.
@@ -42,7 +47,9 @@ impl PeerMessage {
     /// `None` when one is invalid: an honest peer never sends such a message.
     pub fn into_event(self, from: PublicKey, rng: &mut impl CryptoRng) -> Option<Event> {
         match self {
-            Self::Consensus(message) => Some(Event::Message { from, message: Box::new(message) }),
+            Self::Consensus { epoch, message } => {
+                Some(Event::Message { from, epoch, message: Box::new(message) })
+            }
             Self::Proposal { proposal, payload, inline } => {
                 let inline = inline.map(|bundle| verify_bundle(bundle, rng)).transpose().ok()?;
                 Some(Event::Proposal { from, proposal: Box::new(proposal), payload, inline })
@@ -67,6 +74,8 @@ pub enum Question {
         /// Height of the first.
         from: Height,
     },
+    /// Where the peer stands, and what it knows of the asker's votes.
+    Standing,
 }
 
 /// A committed block as a peer that is behind receives it.
@@ -94,8 +103,20 @@ pub enum Answer {
         /// Its bundles in the order of its payload.
         bundles: List<Bundle, 0, BUNDLES_MAX>,
     },
-    /// To [`Question::Blocks`]: consecutive blocks from the height asked; empty if there are none.
+    /// To [`Question::Blocks`]: consecutive blocks from the height asked, all of one epoch; empty if
+    /// there are none.
     Blocks(List<SyncBlock, 0, SYNC_BLOCKS_MAX>),
+    /// To [`Question::Standing`].
+    Standing {
+        /// The peer's epoch.
+        epoch: EpochNumber,
+        /// Its turn in that epoch.
+        view: View,
+        /// Its vote log was lost, so it may have been further.
+        quarantined: bool,
+        /// The latest vote of the asker that it holds, in that epoch. Its signature may be wrong.
+        vote: Option<Vote>,
+    },
 }
 
 /// A [`SyncBlock`] whose transactions are proven to be signed. Nothing else about it is proven.
@@ -125,6 +146,17 @@ pub enum VerifiedAnswer {
     },
     /// See [`Answer::Blocks`].
     Blocks(Vec<VerifiedSyncBlock>),
+    /// See [`Answer::Standing`].
+    Standing {
+        /// The peer's epoch.
+        epoch: EpochNumber,
+        /// Its turn.
+        view: View,
+        /// Its vote log was lost.
+        quarantined: bool,
+        /// The latest vote of the asker, unproven.
+        vote: Option<Vote>,
+    },
 }
 
 impl Answer {
@@ -138,6 +170,9 @@ impl Answer {
             Self::Block { header, bundles } => {
                 let bundles = verify_all(bundles, rng)?;
                 Some(VerifiedAnswer::Block { header, bundles })
+            }
+            Self::Standing { epoch, view, quarantined, vote } => {
+                Some(VerifiedAnswer::Standing { epoch, view, quarantined, vote })
             }
             Self::Blocks(blocks) => {
                 let mut verified = Vec::with_capacity(blocks.len());

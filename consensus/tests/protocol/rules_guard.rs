@@ -72,7 +72,8 @@ fn timers_begin_anew_with_the_voice() {
     let mut bench = mute(Mute::Asking);
     let _ = bench.expire(Timer::View(view(1)));
     let step = speak(&mut bench, 0);
-    let armed = |effect: &Effect| matches!(effect, Effect::Arm { timer: Timer::View(at), .. } if *at == view(1));
+    let armed =
+        |effect: &Effect| matches!(effect, Effect::Arm { timer: Timer::View(at), .. } if *at == view(1));
     assert!(step.effects.iter().any(armed));
     assert_eq!(votes(&bench.expire(Timer::View(view(1)))), vec![nullify(1)]);
 }

@@ -7,7 +7,7 @@ use quorate_primitives::transaction::Operation;
 
 use super::permission::{self, Right};
 use super::session::Session;
-use super::{account, asset, transfer};
+use super::{account, asset, governance, transfer};
 
 /// Carries out one action of an account that authorised it.
 pub(crate) fn act(
@@ -55,6 +55,13 @@ pub(crate) fn act(
         Operation::Revoke { grantee, permission, scope } => {
             let right = Right { grantee: *grantee, permission: *permission, scope: scope.clone() };
             permission::revoke(session, actor, right)
+        }
+        Operation::ValidatorAdd { validator, possession } => {
+            governance::add(session, actor, validator, *possession)
+        }
+        Operation::ValidatorRemove { name } => governance::remove(session, actor, name),
+        Operation::ValidatorRotateKey { name, key, possession } => {
+            governance::rotate_key(session, actor, (name, *key), *possession)
         }
     }
 }

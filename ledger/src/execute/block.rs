@@ -1,4 +1,5 @@
-//! A whole block: transactions in order, then the sweep of old markers, then the roots.
+//! A whole block: the sweep of old markers, then bundle by bundle transactions and accusations, then the
+//! roots.
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::merkle::list_root;
@@ -6,7 +7,7 @@ use quorate_primitives::signed::Verified;
 use quorate_primitives::{Height, Timestamp};
 
 use super::transaction::{Moment, transaction};
-use super::{Effects, Executed};
+use super::{Effects, Executed, evidence};
 use crate::chain::{self, Position};
 use crate::state::overlay::Overlay;
 use crate::state::{Place, State};
@@ -21,7 +22,7 @@ pub const SWEEP_MAX: usize = 4_096;
 pub fn block(parent: &Executed, header: &Header, bundles: &[Verified<Bundle>]) -> Executed {
     let base = parent.state();
     let place = Place { chain: base.chain(), height: header.height, time: header.time };
-    let effects = run(base, place, bundles);
+    let effects = run(base, header, bundles);
     let state = base.after(place, &effects.writes);
     let history = match parent.header() {
         Some(_) => parent.history().append(chain::leaf(parent)).0,
@@ -31,27 +32,35 @@ pub fn block(parent: &Executed, header: &Header, bundles: &[Verified<Bundle>]) -
         state_root: state.root(),
         receipts_root: list_root(&effects.leaves),
         history_root: history.root(),
-        next_validators: parent.outcome().next_validators,
+        // Fixed since the epoch began; the parent is of this epoch or the one before, and names it too if
+        // the state does not.
+        next_validators: state
+            .validators_hash(header.epoch.next())
+            .unwrap_or(parent.outcome().next_validators),
     };
     Executed::new(Some(header.clone()), outcome, state, (history, effects))
 }
 
-fn run(base: &State, place: Place, bundles: &[Verified<Bundle>]) -> Effects {
+fn run(base: &State, header: &Header, bundles: &[Verified<Bundle>]) -> Effects {
     let mut effects = Effects::default();
     let mut overlay = Overlay::new(base);
-    let Some(moment) = Moment::of(base, place.height, place.time) else { return effects };
+    let Some(moment) = Moment::of(base, header.height, header.time) else { return effects };
+    let moment = Moment { epoch: header.epoch, ..moment };
     let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
     let limit = SWEEP_MAX.max(count.saturating_mul(2));
     sweep(base, &mut overlay, &moment, limit);
-    for (bundle, transactions) in (0_u16..).zip(bundles) {
-        for (offset, signed) in (0_u16..).zip(transactions.transactions()) {
+    for (index, bundle) in (0_u16..).zip(bundles) {
+        for (offset, signed) in (0_u16..).zip(bundle.transactions()) {
             let Ok(receipt) = transaction(&mut overlay, &moment, signed) else {
                 effects.dropped.push(signed.id());
                 continue;
             };
             effects.leaves.push(receipt.leaf());
-            effects.positions.push(position(place.height, effects.receipts.len(), bundle, offset));
+            effects.positions.push(position(header.height, effects.receipts.len(), index, offset));
             effects.receipts.push(receipt);
+        }
+        for accusation in bundle.accusations() {
+            evidence::record(base, &mut overlay, &moment, accusation);
         }
     }
     effects.writes = overlay.into_writes();

@@ -3,7 +3,7 @@ use quorate_primitives::address::AccountId;
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, RECEIPT_ENTRIES_MAX};
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, StateKey, Status};
 use quorate_primitives::transaction::Transaction;
-use quorate_primitives::{Amount, Timestamp};
+use quorate_primitives::{Amount, EpochNumber, Hash, Timestamp};
 use std::collections::BTreeSet;
 
 use super::transaction::Moment;
@@ -13,6 +13,10 @@ use crate::state::overlay::Overlay;
 pub(crate) struct Session<'o, 's> {
     /// The state under change.
     pub(crate) overlay: &'o mut Overlay<'s>,
+    /// This chain.
+    pub(crate) chain: Hash,
+    /// Epoch of the block.
+    pub(crate) epoch: EpochNumber,
     /// Time of the block.
     pub(crate) now: Timestamp,
     /// Whether the transaction carries a memo.
@@ -33,7 +37,8 @@ pub(crate) fn active_account(overlay: &mut Overlay<'_>, id: &AccountId) -> Resul
 impl<'o, 's> Session<'o, 's> {
     pub(crate) fn new(overlay: &'o mut Overlay<'s>, moment: &Moment, envelope: &Transaction) -> Self {
         let has_memo = !envelope.memo.is_empty();
-        Self { overlay, now: moment.time, has_memo, events: Vec::new(), touched: BTreeSet::new() }
+        let Moment { chain, epoch, time: now, .. } = *moment;
+        Self { overlay, chain, epoch, now, has_memo, events: Vec::new(), touched: BTreeSet::new() }
     }
 
     /// Events in order, and the balances that were touched as they are now, ascending.
@@ -153,6 +158,7 @@ mod tests {
         let mut overlay = Overlay::new(&state);
         let moment = Moment {
             chain: Hash::ZERO,
+            epoch: EpochNumber::ZERO,
             height: Height::ZERO,
             time: Timestamp::ZERO,
             ahead_max_ms: 0,

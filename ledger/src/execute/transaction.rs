@@ -3,7 +3,7 @@ use quorate_primitives::codec::List;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::transaction::{Assert, SignedTransaction, Transaction};
-use quorate_primitives::{Hash, Height, Timestamp};
+use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use std::collections::BTreeSet;
 
 use super::action;
@@ -16,6 +16,7 @@ use crate::state::overlay::Overlay;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) chain: Hash,
+    pub(crate) epoch: EpochNumber,
     pub(crate) height: Height,
     pub(crate) time: Timestamp,
     /// How far ahead of the block a transaction's end of validity may lie, in milliseconds.
@@ -25,11 +26,12 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// A block on this state; `None` for a state without parameters, on which nothing can run.
+    /// A block at this height on this state, in the epoch that the height belongs to; `None` for a state without parameters, on which nothing can run.
     pub(crate) fn of(base: &State, height: Height, time: Timestamp) -> Option<Self> {
         let parameters = base.parameters()?;
         Some(Self {
             chain: base.chain(),
+            epoch: parameters.epoch_of(height),
             height,
             time,
             ahead_max_ms: parameters.max_validity_ms.saturating_add(parameters.clock_bound_ms),

@@ -3,11 +3,12 @@
 //! Two layers lie over the parent's state. The upper one holds the changes of the transaction that is
 //! running, and is dropped or kept as a whole; the lower one those of the block so far.
 use borsh::{BorshDeserialize, BorshSerialize};
+use quorate_primitives::EpochNumber;
 use quorate_primitives::codec;
 use quorate_primitives::state::{Path, Permission, Scope, StateKey};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{State, Write, read};
+use super::{Members, State, Write, read};
 
 struct Cell {
     path: Path,
@@ -38,6 +39,13 @@ impl<'a> Overlay<'a> {
             return value.as_deref().and_then(read);
         }
         self.cell(key).value.as_deref().and_then(read)
+    }
+
+    /// The validators of an epoch, with every change so far. Only the set of the latest epoch that a
+    /// block can change is ever under change, so below it the parent's state says where a set lies.
+    pub(crate) fn validators(&mut self, epoch: EpochNumber) -> Option<Members> {
+        let changed = self.get(&StateKey::Validators(epoch));
+        changed.or_else(|| self.base.validators_key(epoch).and_then(|key| self.get(&key)))
     }
 
     /// Sets a key.

@@ -3,9 +3,12 @@
 use quorate_genesis::Genesis;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome, history_leaf};
+use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{List, encode};
+use quorate_primitives::evidence::{Accusation, EvidenceKind, RecordedEvidence};
 use quorate_primitives::merkle::{Leaf, list_root, tree_root};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
+use quorate_primitives::signed::Verified;
 use quorate_primitives::state::{
     Account, Asset, AssetId, Balance, Capabilities, Delegation, Grant, Marker, Organisation, OrganisationId,
     Parameters, Permission, Scope, StateKey, Status, value_hash,
@@ -13,8 +16,11 @@ use quorate_primitives::state::{
 use quorate_primitives::transaction::{
     Assert, Nonce, Operation, Output, Quantity, SignedTransaction, Transaction,
 };
-use quorate_primitives::{Amount, Hash, Timestamp};
+use quorate_primitives::validators::{Validator, ValidatorSet};
+use quorate_primitives::{Amount, EpochNumber, Hash, PublicKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod validators;
 
 type GrantKey = (AccountId, Permission, Scope);
 
@@ -25,24 +31,26 @@ struct Books {
     assets: BTreeMap<AssetId, Asset>,
     balances: BTreeMap<(AccountId, AssetId), Balance>,
     grants: BTreeMap<GrantKey, Grant>,
+    sets: BTreeMap<EpochNumber, Vec<Validator>>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Naive {
     chain: Hash,
     parameters: Parameters,
-    fixed: Vec<(StateKey, Vec<u8>)>,
     organisations: BTreeMap<OrganisationId, Organisation>,
     books: Books,
     nonces: BTreeMap<(AccountId, Nonce), Marker>,
     unauthorised: BTreeMap<Hash, Marker>,
+    evidence: BTreeMap<(EpochNumber, PublicKey, EvidenceKind), RecordedEvidence>,
     blocks: Vec<Hash>,
-    next_validators: Hash,
 }
 
 struct Act<'a> {
     books: &'a mut Books,
     organisations: &'a BTreeMap<OrganisationId, Organisation>,
+    chain: Hash,
+    epoch: EpochNumber,
     time: Timestamp,
     memo: bool,
     events: Vec<Event>,
@@ -72,36 +80,35 @@ impl Naive {
                 .iter()
                 .map(|(account, permission, scope, grant)| ((*account, *permission, scope.clone()), *grant))
                 .collect(),
+            sets: BTreeMap::from([(EpochNumber::ZERO, genesis.validators.members().to_vec())]),
         };
-        let is_fixed = |key: &StateKey| matches!(key, StateKey::Parameters | StateKey::Validators(_));
         Self {
             chain: genesis.hash(),
             parameters: genesis.parameters.clone(),
-            fixed: genesis.state().into_iter().filter(|(key, _)| is_fixed(key)).collect(),
             organisations: genesis.organisations.iter().cloned().collect(),
             books,
             nonces: BTreeMap::new(),
             unauthorised: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             blocks: Vec::new(),
-            next_validators: genesis.validators.hash(),
         }
     }
 
     /// Executes a block on top of all before, and returns its receipts and outcome.
-    pub(crate) fn block(
-        &mut self,
-        header: &Header,
-        transactions: &[&SignedTransaction],
-    ) -> (Vec<Receipt>, Outcome) {
+    pub(crate) fn block(&mut self, header: &Header, bundles: &[Verified<Bundle>]) -> (Vec<Receipt>, Outcome) {
         self.sweep(header.time);
-        let receipts: Vec<Receipt> =
-            transactions.iter().filter_map(|signed| self.transaction(header, signed)).collect();
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for bundle in bundles {
+            receipts
+                .extend(bundle.transactions().iter().filter_map(|signed| self.transaction(header, signed)));
+            bundle.accusations().iter().for_each(|accusation| self.accuse(header, accusation));
+        }
         let leaves: Vec<Hash> = receipts.iter().map(Receipt::leaf).collect();
         let outcome = Outcome {
             state_root: self.root(),
             receipts_root: list_root(&leaves),
             history_root: list_root(&self.blocks),
-            next_validators: self.next_validators,
+            next_validators: self.books.set_of(header.epoch.next()).hash(),
         };
         self.blocks.push(history_leaf(header.height, header.id(), outcome.digest()));
         (receipts, outcome)
@@ -116,7 +123,11 @@ impl Naive {
     }
 
     fn root(&self) -> Hash {
-        let mut entries: Vec<(StateKey, Vec<u8>)> = self.fixed.clone();
+        let mut entries = vec![(StateKey::Parameters, encode(&self.parameters))];
+        entries.extend(self.books.sets.iter().map(|(from, set)| (StateKey::Validators(*from), encode(set))));
+        entries.extend(self.evidence.iter().map(|((epoch, validator, kind), value)| {
+            (StateKey::Evidence(*epoch, *validator, *kind), encode(value))
+        }));
         entries.extend(
             self.organisations.iter().map(|(id, value)| (StateKey::Organisation(id.clone()), encode(value))),
         );
@@ -142,6 +153,19 @@ impl Naive {
             entries.iter().map(|(key, bytes)| Leaf { path: key.path(), value: value_hash(bytes) }).collect();
         leaves.sort_by_key(|leaf| leaf.path);
         tree_root(&leaves)
+    }
+
+    fn accuse(&mut self, header: &Header, accusation: &Accusation) {
+        let identity = &accusation.identity;
+        let set = self.books.set_of(identity.epoch);
+        let ours = (self.chain, self.parameters.hash(), set.hash());
+        let about_us = (identity.chain, identity.parameters, identity.validators) == ours;
+        let index = set.index_of(&accusation.validator);
+        let Some(kind) = accusation.evidence.kind() else { return };
+        if about_us && identity.epoch <= header.epoch && index == Some(accusation.evidence.signer()) {
+            let recorded = RecordedEvidence { accusation: accusation.clone(), height: header.height };
+            self.evidence.entry((identity.epoch, accusation.validator, kind)).or_insert(recorded);
+        }
     }
 
     fn transaction(&mut self, header: &Header, signed: &SignedTransaction) -> Option<Receipt> {
@@ -171,6 +195,8 @@ impl Naive {
         let mut act = Act {
             books: &mut books,
             organisations: &self.organisations,
+            chain: self.chain,
+            epoch: header.epoch,
             time: header.time,
             memo: !envelope.memo.is_empty(),
             events: Vec::new(),
@@ -206,6 +232,11 @@ impl Books {
 
     fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.balances.get(&(account, asset)).copied().unwrap_or_default()
+    }
+
+    fn set_of(&self, epoch: EpochNumber) -> ValidatorSet {
+        let (_, members) = self.sets.range(..=epoch).next_back().unwrap();
+        ValidatorSet::new(members.clone()).unwrap()
     }
 
     fn organisation_of(&self, account: &AccountId) -> Option<&OrganisationId> {
@@ -333,6 +364,11 @@ impl Act<'_> {
             }
             Operation::Revoke { grantee, permission, scope } => {
                 self.revoke(actor, &(*grantee, *permission, scope.clone()))
+            }
+            Operation::ValidatorAdd { validator, possession } => self.join(actor, validator, possession),
+            Operation::ValidatorRemove { name } => self.leave(actor, name),
+            Operation::ValidatorRotateKey { name, key, possession } => {
+                self.renew(actor, (name, *key), possession)
             }
         }
     }

@@ -13,9 +13,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::nearest::nearest;
 use super::settings::{Kind, SETTINGS, Setting, VARIABLE_PREFIX};
 use super::{ConfigError, PeerAddress};
+use crate::io::net::LISTED_MAX;
 
-/// Most entries of a list.
-const LIST_MAX: usize = 128;
 /// Longest path in bytes.
 const PATH_BYTES_MAX: usize = 4_096;
 
@@ -188,7 +187,7 @@ pub(super) fn check(kind: Kind, written: &Written) -> Option<Value> {
         (Kind::PathOrNone, Written::Text(text)) => {
             (text.len() <= PATH_BYTES_MAX && !text.contains('\0')).then(|| Value::Text(text.clone()))
         }
-        (Kind::Hosts, Written::List(items)) if items.len() <= LIST_MAX => {
+        (Kind::Hosts, Written::List(items)) if items.len() <= LISTED_MAX => {
             items.iter().all(|item| is_host(item)).then(|| Value::Hosts(items.clone()))
         }
         (Kind::Choice(words), Written::Text(text)) => {
@@ -198,10 +197,10 @@ pub(super) fn check(kind: Kind, written: &Written) -> Option<Value> {
             text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0).map(Value::Socket)
         }
         (Kind::Multiaddr, Written::Text(text)) => parse_listen(text).map(Value::Socket),
-        (Kind::Peers, Written::List(items)) if items.len() <= LIST_MAX => {
+        (Kind::Peers, Written::List(items)) if items.len() <= LISTED_MAX => {
             items.iter().map(|item| parse_peer(item)).collect::<Option<_>>().map(Value::Peers)
         }
-        (Kind::Keys, Written::List(items)) if items.len() <= LIST_MAX => {
+        (Kind::Keys, Written::List(items)) if items.len() <= LISTED_MAX => {
             items.iter().map(|item| parse_key(item)).collect::<Option<_>>().map(Value::Keys)
         }
         (Kind::Flag, Written::Bare(text)) => text.parse().ok().map(Value::Flag),

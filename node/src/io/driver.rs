@@ -8,6 +8,7 @@
 mod bridge;
 mod gate;
 mod inbox;
+mod members;
 mod run;
 
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ pub struct DriverConfig {
     pub settings: Settings,
     /// The opened ledger.
     pub ledger: Ledger,
-    /// Identity on the network; also signs votes when it belongs to a validator of the genesis.
+    /// Identity on the network; also signs votes in every epoch whose validators it is one of.
     pub key: SecretKey,
     /// Data folder; it is locked, and its subfolder `votes` is the vote log.
     pub data: PathBuf,
@@ -89,6 +90,9 @@ pub enum StartError {
     /// The system gives no thread or no randomness.
     #[error("cannot start the worker threads: {0}")]
     Threads(#[from] std::io::Error),
+    /// The ledger does not hold what its own height implies.
+    #[error(transparent)]
+    Ledger(#[from] Fault),
     /// Restoring the vote log ended in a panic, which has been reported.
     #[error("restoring the vote log panicked")]
     Panicked,
@@ -168,13 +172,14 @@ fn publication(runner: &Runner) -> (Publisher, Outlets) {
 pub async fn spawn(config: DriverConfig) -> Result<DriverHandle, StartError> {
     let DriverConfig { genesis, settings, ledger, key, data, key_folder, network, verify_threads } = config;
     let lock = FolderLock::acquire(&data)?;
-    let (chain, validators, reader) = (genesis.hash(), genesis.validators.clone(), ledger.reader());
+    let (chain, reader) = (genesis.hash(), ledger.reader());
     let network_key = SecretKey::from_seed(&key.expose_seed());
     let start = run::Start { genesis, settings, ledger, key, votes: data.join("votes"), key_folder, lock };
     // Reading the vote log proves signatures again: not work for an asynchronous thread.
     let restored = tokio::task::spawn_blocking(move || Runner::restore(start));
     let runner = restored.await.map_err(|_| StartError::Panicked)??;
 
+    let members = runner.membership();
     let (publisher, outlets) = publication(&runner);
     let counters = Arc::new(Counters::default());
     let inbox = Arc::new(Inbox::new());
@@ -182,8 +187,8 @@ pub async fn spawn(config: DriverConfig) -> Result<DriverHandle, StartError> {
     let outlet = bridge::outlet(Arc::clone(&inbox), Arc::clone(&link), Arc::clone(&counters));
     let pool = Arc::new(Pool::start(verify_threads.clamp(1, 64), Arc::clone(&counters), outlet)?);
     let sink = bridge::sink(Arc::clone(&inbox), Arc::clone(&pool), Arc::clone(&link), Arc::clone(&counters));
-    let identity = NetworkIdentity { chain, key: &network_key, validators: &validators };
-    let network = match Network::start(network, &identity, Arc::clone(&counters), sink).await {
+    let identity = NetworkIdentity { chain, key: &network_key, members };
+    let network = match Network::start(network, identity, Arc::clone(&counters), sink).await {
         Ok(network) => network,
         Err(error) => {
             pool.stop();

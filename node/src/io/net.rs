@@ -3,25 +3,27 @@
 //! One task owns the libp2p swarm. Votes, certificates and proposals travel on `direct` streams,
 //! bundles of transactions by gossip, questions and answers each on a stream of their own (`frame`).
 //! Everything here is bytes: what they mean is decided by whoever receives a [`NetworkEvent`]. Only
-//! nodes whose keys are known get past the handshake; one that sends what no honest node sends is
-//! disconnected and may come back after a while (`bans`).
+//! nodes whose keys are `known` get past the handshake, and the chain has a say in who they are
+//! ([`Network::admit`]); one that sends what no honest node sends is disconnected and may come back
+//! after a while (`bans`).
 mod bans;
 mod dial;
 mod direct;
 mod frame;
+mod known;
 mod pace;
 mod swarm;
 mod task;
 
 use bytes::Bytes;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
-use quorate_primitives::validators::ValidatorSet;
+use quorate_primitives::validators::VALIDATORS_MAX;
 use quorate_primitives::{Hash, PublicKey, SecretKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::counters::{Counters, count};
 
@@ -29,12 +31,17 @@ use super::counters::{Counters, count};
 /// the protocol sends again what is still needed.
 const COMMANDS_MAX: usize = 4_096;
 
+/// Most observers, and most peers, that a configuration lists.
+pub const LISTED_MAX: usize = 128;
+/// Most validators that the chain admits at a time: of the current epoch and of the next two.
+pub const VALIDATORS_ADMITTED_MAX: usize = 3 * VALIDATORS_MAX;
+
 /// Where to listen and whom to talk to.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkConfig {
     /// Sockets for other nodes; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
-    /// Nodes to keep a connection to.
+    /// Nodes to keep a connection to. One that was a validator and is none any more is left alone.
     pub peers: Vec<PeerAddress>,
     /// Keys of nodes that may connect although they are not validators.
     pub observers: Vec<PublicKey>,
@@ -54,7 +61,7 @@ pub struct PeerAddress {
 pub struct PeerStatus {
     /// Who.
     pub key: PublicKey,
-    /// Whether it is a validator of the genesis.
+    /// Whether the chain admits it as a validator of this epoch or of the next two.
     pub validator: bool,
     /// Whether a connection stands.
     pub connected: bool,
@@ -143,14 +150,23 @@ impl Verdict {
 /// Receives the events. Called on the network task: it must not block.
 pub type Sink = Box<dyn FnMut(NetworkEvent) + Send>;
 
-/// Who we are on the network.
+/// Whose keys the chain knows as validators'.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Those who may connect as validators.
+    pub admitted: BTreeSet<PublicKey>,
+    /// Those who might once, and may no more.
+    pub former: BTreeSet<PublicKey>,
+}
+
+/// Who we are on the network, and who belongs to it.
 pub struct NetworkIdentity<'a> {
     /// Genesis hash; nodes of other chains do not understand us.
     pub chain: Hash,
     /// The key that our connections prove.
     pub key: &'a SecretKey,
-    /// Those who may always connect.
-    pub validators: &'a ValidatorSet,
+    /// The validators, as the chain has them now.
+    pub members: Membership,
 }
 
 /// Why the network does not start.
@@ -195,6 +211,8 @@ type Table = Arc<Mutex<BTreeMap<PublicKey, PeerStatus>>>;
 #[derive(Clone)]
 pub struct Network {
     commands: mpsc::Sender<Command>,
+    /// The newest membership; a later one replaces it, so it is never too many and never dropped.
+    admitted: Arc<watch::Sender<BTreeSet<PublicKey>>>,
     table: Table,
     listening: Arc<[SocketAddr]>,
     counters: Arc<Counters>,
@@ -207,15 +225,16 @@ impl Network {
     /// [`NetworkError`] when a socket cannot be opened or a key is none.
     pub async fn start(
         config: NetworkConfig,
-        identity: &NetworkIdentity<'_>,
+        identity: NetworkIdentity<'_>,
         counters: Arc<Counters>,
         sink: Sink,
     ) -> Result<Self, NetworkError> {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let (admitted, admissions) = watch::channel(identity.members.admitted.clone());
         let started = task::Task::start(config, identity, Arc::clone(&counters), sink).await?;
         let (table, listening) = (started.table(), started.listening().into());
-        tokio::spawn(started.run(receiver));
-        Ok(Self { commands, table, listening, counters })
+        tokio::spawn(started.run(receiver, admissions));
+        Ok(Self { commands, admitted: Arc::new(admitted), table, listening, counters })
     }
 
     /// Where the network listens.
@@ -259,6 +278,12 @@ impl Network {
     /// Disconnects a node and refuses it for a while.
     pub fn ban(&self, peer: PublicKey, reason: &'static str) {
         self.command(Command::Ban { peer, reason });
+    }
+
+    /// These are the validators now. Who is not among them, was before, and is no observer is
+    /// disconnected and refused; who is new among them may connect. Never lost, whatever else waits.
+    pub fn admit(&self, validators: impl IntoIterator<Item = PublicKey>) {
+        self.admitted.send_replace(validators.into_iter().collect());
     }
 
     /// Closes all connections and ends the task.

@@ -392,7 +392,7 @@ impl Worker {
             Job::Frame { from, content } => {
                 let event = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX) {
                     Ok(message) => {
-                        self.proof().message(message, from).ok_or("a transaction in a frame is not signed")
+                        self.proof().message(message, from).ok_or("a signature in a frame is invalid")
                     }
                     Err(_) => Err("a frame is malformed"),
                 };
@@ -404,7 +404,7 @@ impl Worker {
             Job::Gossip { from, id, content } => {
                 let bundle = match codec::decode::<PeerMessage>(&content, GOSSIP_BYTES_MAX) {
                     Ok(PeerMessage::Bundle(bundle)) => self.proof().bundle(bundle),
-                    Ok(PeerMessage::Consensus(_) | PeerMessage::Proposal { .. }) | Err(_) => None,
+                    Ok(PeerMessage::Consensus { .. } | PeerMessage::Proposal { .. }) | Err(_) => None,
                 };
                 let verdict = if bundle.is_some() { Verdict::Accept } else { Verdict::Reject };
                 (self.shared.outlet)(Outcome::Gossip { id, from, verdict });
@@ -414,9 +414,7 @@ impl Worker {
             }
             Job::Answer { request, from, content } => {
                 let answer = match codec::decode::<Answer>(&content, ANSWER_BYTES_MAX) {
-                    Ok(answer) => {
-                        self.proof().answer(answer).ok_or("a transaction in an answer is not signed")
-                    }
+                    Ok(answer) => self.proof().answer(answer).ok_or("a signature in an answer is invalid"),
                     Err(_) => Err("an answer is malformed"),
                 };
                 if let Err(reason) = answer {

@@ -13,8 +13,8 @@ use quorate_ledger::store::{Memory, Store};
 use quorate_node::io::driver::{
     DriverConfig, DriverHandle, NetworkConfig, PeerAddress, StartError, SubmitError, spawn,
 };
-use quorate_node::io::journal::{Identity, Journal, JournalConfig, JournalError};
-use quorate_node::io::net::{Network, NetworkEvent, NetworkIdentity};
+use quorate_node::io::journal::{JournalConfig, JournalError, RealFiles};
+use quorate_node::io::net::{Membership, Network, NetworkEvent, NetworkIdentity};
 use quorate_node::io::timers::wall_clock;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::certificate::Claim;
@@ -23,8 +23,9 @@ use quorate_primitives::state::{AssetId, Authority, Capabilities, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Signature};
+use quorate_primitives::{Amount, Hash, Height, PublicKey, SecretKey, Signature};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, VoteLog};
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Admitted, LogRecord, PeerMessage, Settings};
 use tempfile::TempDir;
@@ -278,11 +279,12 @@ async fn a_transaction_with_a_forged_signature_is_refused() {
     assert!(late[0].is_err());
 }
 
-/// Connects to node 0 as validator 1 with nothing behind the network.
-async fn impostor(world: &World) -> (Network, mpsc::UnboundedReceiver<NetworkEvent>) {
-    let key = key(1, 1);
-    let identity =
-        NetworkIdentity { chain: world.genesis.hash(), key: &key, validators: &world.genesis.validators };
+/// Connects to node 0 as this validator with nothing behind the network.
+async fn impostor(world: &World, index: usize) -> (Network, mpsc::UnboundedReceiver<NetworkEvent>) {
+    let key = key(1, index);
+    let admitted = world.genesis.validators.members().iter().map(|member| member.key).collect();
+    let members = Membership { admitted, ..Membership::default() };
+    let identity = NetworkIdentity { chain: world.genesis.hash(), key: &key, members };
     let peers = vec![PeerAddress {
         key: self::key(1, 0).public_key(),
         address: world.addresses[0].unwrap().to_string(),
@@ -290,7 +292,7 @@ async fn impostor(world: &World) -> (Network, mpsc::UnboundedReceiver<NetworkEve
     let config = NetworkConfig { peers, ..NetworkConfig::default() };
     let (sender, mut events) = mpsc::unbounded_channel();
     let sink = Box::new(move |event| drop(sender.send(event)));
-    let network = Network::start(config, &identity, Arc::default(), sink).await.unwrap();
+    let network = Network::start(config, identity, Arc::default(), sink).await.unwrap();
     until(&mut events, |event| matches!(event, NetworkEvent::Connected(_))).await;
     (network, events)
 }
@@ -304,7 +306,7 @@ async fn until(events: &mut mpsc::UnboundedReceiver<NetworkEvent>, wanted: impl 
 async fn assert_banned_for(send: impl Fn(&Network, PublicKey)) {
     let mut world = World::new();
     let node = world.start(0).await;
-    let (impostor, mut events) = impostor(&world).await;
+    let (impostor, mut events) = impostor(&world, 1).await;
     send(&impostor, key(1, 0).public_key());
     until(&mut events, |event| matches!(event, NetworkEvent::Disconnected(_))).await;
     assert_eq!(node.counters().bans.load(Ordering::Relaxed), 1);
@@ -328,12 +330,12 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
         let path = file.unwrap().path();
         std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
-    let identity =
-        Identity { chain: world.genesis.hash(), key: key(1, index).public_key(), epoch: EpochNumber::ZERO };
+    let identity = Identity { chain: world.genesis.hash(), key: key(1, index).public_key() };
     let config = JournalConfig { folder: copy.path().to_owned(), marker_folder: copy.path().join("key") };
     let mut claims = Vec::new();
-    Journal::open(config, identity, |bytes| {
-        if let Ok(LogRecord::Consensus(Record::Own(claim))) = codec::decode(bytes, RECORD_BYTES_MAX) {
+    VoteLog::open(RealFiles::new(config).unwrap(), identity, &[], |bytes| {
+        let record = codec::decode(bytes, RECORD_BYTES_MAX);
+        if let Ok(LogRecord::Consensus { record: Record::Own(claim), .. }) = record {
             claims.push(claim);
         }
         Ok(())
@@ -346,31 +348,57 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
 async fn a_vote_that_a_peer_sees_is_in_the_log() {
     let mut world = World::new();
     let node = world.start(0).await;
-    let (_impostor, mut events) = impostor(&world).await;
+    // It votes when two others have said that they know of no vote of its key.
+    let others = [world.start(1).await, world.start(2).await];
+    let (_impostor, mut events) = impostor(&world, 3).await;
     let mut seen = 0;
     while seen < 3 {
         let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("no vote came").unwrap();
         let NetworkEvent::Frame { content, .. } = event else { continue };
         let claim = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX).unwrap() {
-            PeerMessage::Consensus(Message::Vote(vote)) => vote.claim,
+            PeerMessage::Consensus { message: Message::Vote(vote), .. } => vote.claim,
             PeerMessage::Proposal { proposal, .. } => proposal.vote.claim,
-            PeerMessage::Consensus(_) | PeerMessage::Bundle(_) => continue,
+            PeerMessage::Consensus { .. } | PeerMessage::Bundle(_) => continue,
         };
         assert!(logged_claims(&world, 0).contains(&claim), "{claim} was sent before it was written");
         seen += 1;
     }
-    node.shutdown().await;
+    for node in others.iter().chain([&node]) {
+        node.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_in_use_and_a_lost_vote_log_are_refused() {
+async fn a_folder_in_use_is_refused() {
     let mut world = World::new();
     let node = world.start(0).await;
     let second = spawn(world.config(0)).await.map(|_| ());
     assert!(matches!(second, Err(StartError::Journal(JournalError::Locked { .. }))));
     node.shutdown().await;
-    drop(node);
-    std::fs::remove_dir_all(world.data(0)).unwrap();
-    let forgetful = spawn(world.config(0)).await.map(|_| ());
-    assert!(matches!(forgetful, Err(StartError::Journal(JournalError::Amnesia { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_lost_its_folder_votes_again_by_itself() {
+    let mut world = World::new();
+    let nodes = world.start_all().await;
+    for node in &nodes {
+        reach(node, 5).await;
+    }
+    nodes[3].shutdown().await;
+    std::fs::remove_dir_all(world.data(3)).unwrap();
+    world.places[3].store = Arc::new(Memory::new());
+
+    let back = world.start(3).await;
+
+    let mut heads = back.watch_head();
+    let voted = heads.wait_for(|_| back.counters().votes_signed.load(Ordering::Relaxed) > 0);
+    tokio::time::timeout(PATIENCE, voted).await.expect("it keeps silent").expect("the driver ended");
+    // Without node 0 a quorum needs its vote.
+    nodes[0].shutdown().await;
+    let height = back.head().executed.height().get();
+    reach(&back, height + 10).await;
+    for node in nodes[1..3].iter().chain([&back]) {
+        assert_eq!(node.counters().evidence.load(Ordering::Relaxed), 0);
+        node.shutdown().await;
+    }
 }

@@ -1,17 +1,14 @@
 //! What the network promises: known nodes exchange bytes, strangers and rule breakers do not.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::io::counters::Counters;
 use quorate_node::io::net::{
-    GOSSIP_BYTES_MAX, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity, PeerAddress,
-    Verdict,
+    GOSSIP_BYTES_MAX, Membership, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity,
+    PeerAddress, Verdict,
 };
-use quorate_primitives::codec::Text;
-use quorate_primitives::state::OrganisationId;
-use quorate_primitives::validators::{Validator, ValidatorSet};
 use quorate_primitives::{Hash, PublicKey, SecretKey};
 use quorate_replica::wire::{PEER_MESSAGE_BYTES_MAX, QUESTION_BYTES_MAX};
 use tokio::sync::mpsc;
@@ -28,13 +25,13 @@ fn public(number: u8) -> PublicKey {
     secret(number).public_key()
 }
 
-fn validators(count: u8) -> ValidatorSet {
-    let validator = |number: u8| Validator {
-        name: Text::new(&format!("n{number}")).unwrap(),
-        organisation: OrganisationId::new("bank").unwrap(),
-        key: public(number),
-    };
-    ValidatorSet::new((1..=count).map(validator).collect()).unwrap()
+/// Validators 1 to `count`, and no others before them.
+fn validators(count: u8) -> Membership {
+    members(1..=count)
+}
+
+fn members(numbers: impl IntoIterator<Item = u8>) -> Membership {
+    Membership { admitted: numbers.into_iter().map(public).collect(), former: BTreeSet::new() }
 }
 
 /// One network and what it received.
@@ -47,7 +44,7 @@ struct Node {
 #[derive(Clone)]
 struct Plan {
     chain: Hash,
-    validators: ValidatorSet,
+    members: Membership,
     observers: Vec<PublicKey>,
     peers: BTreeMap<PublicKey, SocketAddr>,
 }
@@ -55,7 +52,7 @@ struct Plan {
 fn plan(count: u8) -> Plan {
     Plan {
         chain: Hash::from_bytes([1; 32]),
-        validators: validators(count),
+        members: validators(count),
         observers: Vec::new(),
         peers: BTreeMap::new(),
     }
@@ -75,8 +72,8 @@ impl Node {
         };
         let (sender, events) = mpsc::unbounded_channel();
         let sink = Box::new(move |event| drop(sender.send(event)));
-        let identity = NetworkIdentity { chain: plan.chain, key: &key, validators: &plan.validators };
-        let network = Network::start(config, &identity, Arc::new(Counters::default()), sink).await.unwrap();
+        let identity = NetworkIdentity { chain: plan.chain, key: &key, members: plan.members.clone() };
+        let network = Network::start(config, identity, Arc::new(Counters::default()), sink).await.unwrap();
         Self { key: key.public_key(), network, events }
     }
 
@@ -207,13 +204,13 @@ async fn a_question_to_nobody_ends_without_an_answer() {
 async fn a_stranger_is_refused_and_a_known_observer_is_not() {
     let (mut nodes, mut inside) = cluster(1).await;
     // The stranger believes that it belongs to the chain; the node does not.
-    let outside = Plan { validators: validators(3), ..inside.clone() };
+    let outside = Plan { members: validators(3), ..inside.clone() };
     let mut stranger = Node::start(3, &outside).await;
     stranger.disconnected(nodes[0].key).await;
     assert!(nodes[0].events.try_recv().is_err(), "the node heard of the stranger");
     assert!(nodes[0].network.peers().is_empty());
 
-    inside = Plan { validators: validators(2), observers: vec![public(5)], peers: BTreeMap::new(), ..inside };
+    inside = Plan { members: validators(2), observers: vec![public(5)], peers: BTreeMap::new(), ..inside };
     let mut host = Node::start(2, &inside).await;
     inside.peers.insert(host.key, host.address());
     let mut observer = Node::start(5, &inside).await;
@@ -221,6 +218,91 @@ async fn a_stranger_is_refused_and_a_known_observer_is_not() {
     host.connected(observer.key).await;
     observer.network.send(vec![host.key], b"hello".to_vec());
     assert_eq!(host.frame().await, (observer.key, b"hello".to_vec()));
+}
+
+/// The node hears of nobody, and knows of nobody but those whom it should.
+fn assert_alone(node: &mut Node) {
+    assert!(node.events.try_recv().is_err(), "the node heard of somebody");
+    assert!(node.network.peers().iter().all(|peer| !peer.connected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_chain_admits_later_can_connect() {
+    let (mut nodes, inside) = cluster(1).await;
+    let host = nodes[0].key;
+    let mut newcomer = Node::start(2, &Plan { members: validators(2), ..inside }).await;
+    newcomer.disconnected(host).await;
+    assert_alone(&mut nodes[0]);
+
+    nodes[0].network.admit([host, newcomer.key]);
+
+    nodes[0].connected(newcomer.key).await;
+    assert!(nodes[0].network.peers().iter().any(|peer| peer.key == newcomer.key && peer.validator));
+    nodes[0].network.send(vec![newcomer.key], b"welcome".to_vec());
+    assert_eq!(newcomer.frame().await, (host, b"welcome".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_chain_revokes_is_cut_within_a_second_and_refused_until_it_is_admitted_again() {
+    let (mut nodes, _) = cluster(3).await;
+    let [host, revoked, other] = [0, 1, 2].map(|index: usize| nodes[index].key);
+
+    nodes[0].network.admit([host, other]);
+    let cut = tokio::time::timeout(Duration::from_secs(1), async {
+        nodes[0].disconnected(revoked).await;
+        nodes[1].disconnected(host).await;
+    });
+    cut.await.expect("not cut within a second");
+    let known: Vec<PublicKey> = nodes[0].network.peers().iter().map(|peer| peer.key).collect();
+    assert_eq!(known, [other]);
+
+    // It dials again, proves its key, and is refused.
+    nodes[1].disconnected(host).await;
+    assert!(nodes[0].events.try_recv().is_err(), "the node heard of the revoked one");
+    assert!(nodes[0].network.peers().iter().any(|peer| peer.key == other && peer.connected));
+
+    nodes[0].network.admit([host, revoked, other]);
+    nodes[0].connected(revoked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_that_was_a_validator_stays_connected() {
+    let mut plan = Plan { observers: vec![public(2)], ..plan(2) };
+    let mut host = Node::start(1, &plan).await;
+    plan.peers.insert(host.key, host.address());
+    let mut observer = Node::start(2, &plan).await;
+    host.connected(observer.key).await;
+    observer.connected(host.key).await;
+
+    host.network.admit([host.key]);
+
+    host.network.send(vec![observer.key], b"still here".to_vec());
+    assert_eq!(observer.frame().await, (host.key, b"still here".to_vec()));
+    assert!(host.network.peers().iter().all(|peer| peer.connected && !peer.validator));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_chain_is_old_dials_configured_peers_that_its_chain_does_not_know() {
+    let mut plan = Plan { members: members([1, 7]), ..plan(0) };
+    let mut host = Node::start(1, &plan).await;
+    plan = Plan { members: members([5, 6]), peers: BTreeMap::from([(host.key, host.address())]), ..plan };
+    let mut newcomer = Node::start(7, &plan).await;
+    newcomer.connected(host.key).await;
+    host.connected(newcomer.key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_peer_that_was_a_validator_before_the_start_is_refused() {
+    let mut plan = plan(2);
+    let former = Membership { admitted: members([1]).admitted, former: members([2]).admitted };
+    let mut dialler = Node::start(2, &Plan { peers: BTreeMap::new(), ..plan.clone() }).await;
+    plan.peers.insert(dialler.key, dialler.address());
+    let mut host = Node::start(1, &Plan { members: former, ..plan.clone() }).await;
+    plan.peers = BTreeMap::from([(host.key, host.address())]);
+    dialler.network.stop().await;
+    dialler = Node::start(2, &plan).await;
+    dialler.disconnected(host.key).await;
+    assert_alone(&mut host);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,9 +351,9 @@ async fn a_node_that_restarts_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_of_different_chains_do_not_understand_each_other() {
     let (mut nodes, plan) = cluster(1).await;
-    let other_chain = Plan { chain: Hash::from_bytes([2; 32]), validators: validators(2), ..plan.clone() };
+    let other_chain = Plan { chain: Hash::from_bytes([2; 32]), members: validators(2), ..plan.clone() };
     let _ = nodes.pop();
-    let mut here = Node::start(1, &Plan { validators: validators(2), peers: BTreeMap::new(), ..plan }).await;
+    let mut here = Node::start(1, &Plan { members: validators(2), peers: BTreeMap::new(), ..plan }).await;
     let peers = BTreeMap::from([(here.key, here.address())]);
     let mut there = Node::start(2, &Plan { peers, ..other_chain }).await;
     there.connected(here.key).await;
@@ -284,9 +366,9 @@ async fn nodes_of_different_chains_do_not_understand_each_other() {
 async fn a_socket_that_is_taken_is_reported() {
     let node = Node::start(1, &plan(2)).await;
     let config = NetworkConfig { listen: vec![node.address()], ..NetworkConfig::default() };
-    let (key, validators) = (secret(2), validators(2));
-    let identity = NetworkIdentity { chain: Hash::ZERO, key: &key, validators: &validators };
+    let key = secret(2);
+    let identity = NetworkIdentity { chain: Hash::ZERO, key: &key, members: validators(2) };
     let sink = Box::new(|_| {});
-    let refused = Network::start(config, &identity, Arc::new(Counters::default()), sink).await;
+    let refused = Network::start(config, identity, Arc::new(Counters::default()), sink).await;
     assert!(matches!(refused.map(|_| ()), Err(NetworkError::Listen { .. })));
 }

@@ -6,14 +6,17 @@ use quorate_node::io::counters::Counters;
 use quorate_node::io::verify::{Job, Outcome, Pool, SubmitError};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::bundle::Bundle;
+use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::{self, Blob, List};
+use quorate_primitives::evidence::{Accusation, Evidence};
 use quorate_primitives::hash::Domain;
 use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::state::Authority;
 use quorate_primitives::transaction::{
     Action, Operation, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Hash, PublicKey, SecretKey, Signature, Timestamp};
+use quorate_primitives::validators::EpochIdentity;
+use quorate_primitives::{EpochNumber, Hash, PublicKey, SecretKey, Signature, Timestamp, View};
 use quorate_replica::{CheckTicket, Event, PeerMessage};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
@@ -67,8 +70,31 @@ async fn next(outcomes: &mut mpsc::UnboundedReceiver<Outcome>) -> Outcome {
 }
 
 fn bundle(transactions: Vec<SignedTransaction>) -> Vec<u8> {
+    accusing(transactions, Vec::new())
+}
+
+fn accusing(transactions: Vec<SignedTransaction>, accusations: Vec<Accusation>) -> Vec<u8> {
     let shared = transactions.into_iter().map(Arc::new).collect();
-    codec::encode(&PeerMessage::Bundle(Bundle::from_shared(0, 1, shared).unwrap()))
+    codec::encode(&PeerMessage::Bundle(Bundle::from_shared(0, 1, shared, accusations).unwrap()))
+}
+
+/// Two votes for different blocks of one view, the second one signed by `second`.
+fn accusation(second: &SecretKey) -> Accusation {
+    let identity = EpochIdentity {
+        chain: Hash::ZERO,
+        epoch: EpochNumber::ZERO,
+        anchor: Hash::ZERO,
+        anchor_outcome: Hash::ZERO,
+        validators: Hash::ZERO,
+        parameters: Hash::ZERO,
+        version: 1,
+    };
+    let vote = |block: u8, key: &SecretKey| {
+        let claim = Claim::Notarize { view: View::new(3), block: Hash::from_bytes([block; 32]) };
+        claim.sign(&identity.context(), 2, key)
+    };
+    let evidence = Evidence { first: vote(1, &secret()), second: vote(2, second) };
+    Accusation { identity, validator: secret().public_key(), evidence }
 }
 
 #[tokio::test]
@@ -131,6 +157,28 @@ async fn bundles_are_proven_once_and_forged_ones_are_blamed() {
         pool.push(frame(content)).unwrap();
         let Outcome::Violation { peer: blamed, .. } = next(&mut outcomes).await else { panic!("not blamed") };
         assert_eq!(blamed, peer(1));
+    }
+    pool.stop();
+}
+
+#[tokio::test]
+async fn accusations_are_proven_whether_or_not_the_transactions_beside_them_are_known() {
+    let (pool, mut outcomes, counters) = pool();
+    let push = |content| pool.push(Job::Frame { from: peer(1), content }).unwrap();
+    let checked = || counters.signatures_checked.load(std::sync::atomic::Ordering::Relaxed);
+    let forged = accusation(&SecretKey::from_seed(&Zeroizing::new([4; 32])));
+    for (transactions, signatures) in [(vec![], 2), (vec![good(1), good(2)], 6), (vec![good(2), good(3)], 9)]
+    {
+        push(accusing(transactions.clone(), vec![accusation(&secret())]));
+        let Outcome::Event(Event::Bundle { bundle: proven, .. }, _) = next(&mut outcomes).await else {
+            panic!("not a bundle")
+        };
+        assert_eq!((proven.transactions().len(), proven.accusations().len()), (transactions.len(), 1));
+        assert_eq!(checked(), signatures);
+    }
+    for transactions in [vec![], vec![good(1)], vec![good(9)]] {
+        push(accusing(transactions, vec![accusation(&secret()), forged.clone()]));
+        assert!(matches!(next(&mut outcomes).await, Outcome::Violation { .. }), "a forged vote was believed");
     }
     pool.stop();
 }

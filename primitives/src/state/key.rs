@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::{AssetId, OrganisationId, Permission, Scope};
 use crate::address::AccountId;
+use crate::evidence::EvidenceKind;
 use crate::hash::{Domain, Hash, hash, hash_of};
+use crate::keys::PublicKey;
 use crate::numbers::EpochNumber;
 use crate::transaction::Nonce;
 
@@ -13,7 +15,8 @@ use crate::transaction::Nonce;
 pub enum StateKey {
     /// [`super::Parameters`].
     Parameters,
-    /// [`crate::validators::ValidatorSet`] of an epoch.
+    /// [`crate::validators::ValidatorSet`] of this epoch and of all after it, up to the next such key. The
+    /// set of an epoch is the value at the greatest number that is not above it.
     Validators(EpochNumber),
     /// [`super::Organisation`].
     Organisation(OrganisationId),
@@ -29,6 +32,8 @@ pub enum StateKey {
     Nonce(AccountId, Nonce),
     /// [`super::Marker`] of a transaction that its sender did not authorise, by transaction id.
     Unauthorised(Hash),
+    /// [`crate::evidence::RecordedEvidence`] by epoch, key of the accused and kind; all in one group.
+    Evidence(EpochNumber, PublicKey, EvidenceKind),
 }
 
 /// Values whose paths share their first half, and which can be proven to be complete together.
@@ -42,6 +47,8 @@ pub enum StateGroup {
     Grants(AccountId),
     /// All markers of a sender.
     Nonces(AccountId),
+    /// All evidence that was ever recorded.
+    Evidence,
 }
 
 /// A value's position in the state tree. Shape: hash of the group (32) ‖ hash of the item (32); bit 0
@@ -127,6 +134,7 @@ impl StateKey {
             Self::Balance(account, _) => StateGroup::Balances(*account),
             Self::Grant(grantee, _, _) => StateGroup::Grants(*grantee),
             Self::Nonce(sender, _) => StateGroup::Nonces(*sender),
+            Self::Evidence(..) => StateGroup::Evidence,
             Self::Parameters
             | Self::Validators(_)
             | Self::Organisation(_)

@@ -138,7 +138,7 @@ fn a_ledger_that_is_ahead_of_the_log_tells_the_engine() {
     world.run(15_000);
     let mut solo = Solo::on(world.nodes[1].store.clone(), 0, Settings::default());
     solo.now = world.now;
-    solo.step(Event::Start);
+    solo.start();
     assert!(height(&solo) > 3);
     let status = solo.replica.status();
     assert_eq!(status.finalized_view, world.replica(1).ledger().head().view());
@@ -158,10 +158,13 @@ fn every_body_is_recorded_once_and_before_the_vote_that_names_it() {
                 LogRecord::Body { header, .. } => {
                     assert_eq!(bodies.insert(header.id(), position), None, "a body twice");
                 }
-                LogRecord::Consensus(Record::Own(quorate_consensus::Claim::Notarize { block, .. })) => {
+                LogRecord::Consensus {
+                    record: Record::Own(quorate_consensus::Claim::Notarize { block, .. }),
+                    ..
+                } => {
                     assert!(bodies.contains_key(&block), "a vote before the body");
                 }
-                LogRecord::Consensus(_) => {}
+                LogRecord::Consensus { .. } | LogRecord::Epoch(_) | LogRecord::Quarantine => {}
             }
         }
         assert!(bodies.len() > 10);

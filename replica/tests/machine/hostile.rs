@@ -4,7 +4,7 @@ use quorate_primitives::block::Payload;
 use quorate_primitives::certificate::{Certificate, ClaimKind, Vote};
 use quorate_primitives::codec::List;
 use quorate_primitives::validators::Signers;
-use quorate_primitives::{Hash, Height, PublicKey, Signature, Timestamp, View};
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Signature, Timestamp, View};
 use quorate_replica::{Effect, Event, Question, Settings, Timer, VerifiedAnswer, VerifiedSyncBlock};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -94,7 +94,7 @@ impl Hostile {
 
     fn event(&mut self, solo: &Solo) -> Event {
         let from = self.peer();
-        let message = |message| Event::Message { from, message: Box::new(message) };
+        let message = |message| Event::Message { from, epoch: EpochNumber::ZERO, message: Box::new(message) };
         match self.below(12) {
             0 => message(Message::Vote(self.vote())),
             1 => message(Message::Certificate(self.certificate())),

@@ -2,7 +2,7 @@
 use quorate_consensus::{Claim, Message};
 use quorate_ledger::store::Memory;
 use quorate_primitives::block::Payload;
-use quorate_primitives::{Hash, Timestamp};
+use quorate_primitives::{EpochNumber, Hash, Timestamp};
 use quorate_replica::{Effect, Event, LogRecord, Question, Settings, Timer, VerifiedAnswer};
 use std::sync::Arc;
 
@@ -45,13 +45,17 @@ fn a_block_that_the_log_brought_back_is_finalized_once_it_is_certified() {
     let me = (leader + 1) % 4;
     let mut after = Solo::on(Arc::new(Memory::new()), me, Settings::default());
     after.restore(before.log);
-    after.step(Event::Start);
+    after.start();
     after.elapse(Timer::Execute, 1);
     let claim = Claim::Notarize { view: header.view, block: header.id() };
     for validator in (0..4).filter(|validator| *validator != me) {
         let key = validator_key(validator);
         let vote = claim.sign(&after.replica.context(), u8::try_from(validator).unwrap(), &key);
-        after.step(Event::Message { from: key.public_key(), message: Box::new(Message::Vote(vote)) });
+        after.step(Event::Message {
+            from: key.public_key(),
+            epoch: EpochNumber::ZERO,
+            message: Box::new(Message::Vote(vote)),
+        });
     }
     let finalizes = |claim: &Claim| matches!(claim, Claim::Finalize { block, .. } if *block == header.id());
     assert!(after.signed.iter().any(finalizes));

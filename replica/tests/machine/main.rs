@@ -2,7 +2,10 @@
 //! against peers and clients that the test plays.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod accusing;
 mod catching_up;
+mod epochs;
+mod guard;
 mod hostile;
 mod judging;
 mod network;

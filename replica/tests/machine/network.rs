@@ -2,12 +2,13 @@
 use quorate_genesis::Genesis;
 use quorate_genesis::build::{AssetDraft, Draft};
 use quorate_primitives::address::AccountId;
-use quorate_primitives::codec::{Blob, List};
+use quorate_primitives::codec::{Blob, List, Text};
 use quorate_primitives::signed::{Verified, verify_transactions};
-use quorate_primitives::state::{AssetId, Authority, Capabilities, Symbol};
+use quorate_primitives::state::{AssetId, Authority, Capabilities, OrganisationId, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
+use quorate_primitives::validators::Validator;
 use quorate_primitives::{Amount, Hash, SecretKey, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -16,6 +17,8 @@ use rand_chacha::rand_core::SeedableRng;
 pub(crate) const BEGIN_MS: u64 = 1_767_225_600_000;
 /// Accounts with money.
 pub(crate) const PAYERS: u8 = 8;
+/// The payer that decides who validates.
+const GOVERNANCE: u8 = 1;
 
 /// A key that is the same in every run.
 pub(crate) fn key(kind: u8, index: u8) -> SecretKey {
@@ -37,8 +40,16 @@ pub(crate) fn payer(index: u8) -> AccountId {
 }
 
 pub(crate) fn found(validators: usize) -> Genesis {
+    found_with(validators, None)
+}
+
+/// A network whose epochs have so many heights; by default they never end.
+pub(crate) fn found_with(validators: usize, epoch_length: Option<u64>) -> Genesis {
     let mut draft = Draft::new("sim", "qsim", Timestamp::new(BEGIN_MS));
+    draft.parameters.epoch_length = epoch_length.unwrap_or(draft.parameters.epoch_length);
     draft.organisation("acme", "Acme", "payer0");
+    // Anybody may sign for the governance of so small a network, which must not be an administrator.
+    draft.governance = Some(format!("payer{GOVERNANCE}"));
     for index in 0..validators {
         draft.validator(&format!("v{index}"), "acme", validator_key(index).public_key());
     }
@@ -67,14 +78,42 @@ pub(crate) fn payment(chain: Hash, now_ms: u64, number: u64) -> Verified<SignedT
 
 /// A payment with all that can differ.
 pub(crate) fn payment_of(chain: Hash, from: u8, until_ms: u64, number: u64) -> Verified<SignedTransaction> {
-    let mut nonce = [0; 16];
-    nonce[..8].copy_from_slice(&number.to_le_bytes());
     let operation = Operation::Transfer {
         asset: AssetId::derive(&Symbol::new("COIN").unwrap()),
         to: payer((from + 1) % PAYERS),
         quantity: Quantity::Exact(Amount::new(1)),
         tag: None,
     };
+    act_as(chain, (from, until_ms), number, operation)
+}
+
+/// What the governance account does.
+pub(crate) fn governed(
+    chain: Hash,
+    until_ms: u64,
+    number: u64,
+    operation: Operation,
+) -> Verified<SignedTransaction> {
+    act_as(chain, (GOVERNANCE, until_ms), number, operation)
+}
+
+/// The validator with this number, as it is added.
+pub(crate) fn candidate(index: usize) -> Validator {
+    Validator {
+        name: Text::new(&format!("v{index}")).unwrap(),
+        organisation: OrganisationId::new("acme").unwrap(),
+        key: validator_key(index).public_key(),
+    }
+}
+
+fn act_as(
+    chain: Hash,
+    (from, until_ms): (u8, u64),
+    number: u64,
+    operation: Operation,
+) -> Verified<SignedTransaction> {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&number.to_le_bytes());
     let key = payer_key(from);
     let transaction = Transaction {
         chain,

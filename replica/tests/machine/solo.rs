@@ -8,7 +8,9 @@ use quorate_primitives::codec::List;
 use quorate_primitives::keys::verify_batch;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, View};
-use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Question, Replica, Settings, Timer};
+use quorate_replica::{
+    Effect, Event, LogRecord, PeerMessage, Question, Replica, Settings, Timer, VerifiedAnswer,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::VecDeque;
@@ -32,8 +34,18 @@ impl Solo {
     /// Validator `me` of four, started.
     pub(crate) fn new(me: usize, settings: Settings) -> Self {
         let mut solo = Self::on(Arc::new(Memory::new()), me, settings);
-        solo.step(Event::Start);
+        solo.start();
         solo
+    }
+
+    /// Starts it, and has all others say that they know of nothing.
+    pub(crate) fn start(&mut self) {
+        self.step(Event::Start);
+        let others: Vec<_> =
+            (0..4).filter(|other| *other != self.me).map(|other| validator_key(other).public_key()).collect();
+        others.iter().for_each(|peer| self.step(Event::Connected(*peer)));
+        others.iter().for_each(|peer| self.step(Event::Disconnected(*peer)));
+        self.effects.retain(|effect| !matches!(effect, Effect::Send { .. }));
     }
 
     /// Validator `me` of four on a store, not started.
@@ -42,7 +54,7 @@ impl Solo {
         let ledger = Ledger::open(store, &genesis).unwrap();
         let key = validator_key(me).public_key();
         Self {
-            replica: Replica::new(settings, &genesis, ledger, Some(key)),
+            replica: Replica::new(settings, &genesis, ledger, Some(key)).unwrap(),
             chain: genesis.hash(),
             now: BEGIN_MS + 10_000,
             effects: Vec::new(),
@@ -72,11 +84,19 @@ impl Solo {
             self.log.extend(step.journal);
             for effect in step.effects {
                 match effect {
-                    Effect::Sign(claim) => {
+                    Effect::Sign { epoch, context, index, claim } => {
                         self.signed.push(claim);
-                        let index = u8::try_from(self.me).unwrap();
-                        let key = validator_key(self.me);
-                        events.push_back(Event::Signed(claim.sign(&self.replica.context(), index, &key)));
+                        let vote = claim.sign(&context, index, &validator_key(self.me));
+                        events.push_back(Event::Signed { epoch, vote });
+                    }
+                    Effect::Ask { request, to, question: Question::Standing } => {
+                        let standing = VerifiedAnswer::Standing {
+                            epoch: EpochNumber::ZERO,
+                            view: View::new(1),
+                            quarantined: false,
+                            vote: None,
+                        };
+                        events.push_back(Event::Answered { request, from: to, answer: Some(standing) });
                     }
                     Effect::Check { ticket, checks } => {
                         let bad = verify_batch(&checks, &mut self.rng);
@@ -97,7 +117,7 @@ impl Solo {
     /// The bundle that a proposal of the validator would carry.
     pub(crate) fn bundle(&self, author: usize, numbers: std::ops::Range<u64>) -> Verified<Bundle> {
         let payments: Vec<_> = numbers.clone().map(|number| payment(self.chain, self.now, number)).collect();
-        Verified::from_verified(u8::try_from(author).unwrap(), numbers.start, &payments).unwrap()
+        Verified::from_verified(u8::try_from(author).unwrap(), numbers.start, &payments, Vec::new()).unwrap()
     }
 
     /// A block of the first view.

@@ -11,16 +11,18 @@ use quorate_ledger::store::Memory;
 use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::{decode, encode};
 use quorate_primitives::keys::verify_batch;
-use quorate_primitives::{Hash, Height, PublicKey, Timestamp, View};
+use quorate_primitives::transaction::Operation;
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use quorate_replica::{
-    Admitted, Answer, Effect, Event, LogRecord, PeerMessage, Question, Refusal, Replica, Settings, Timer,
+    Admitted, Answer, Effect, Event, Fault, LogRecord, PeerMessage, Question, Refusal, Replica, Settings,
+    Timer,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::network::{BEGIN_MS, found, payment, validator_key};
+use crate::network::{BEGIN_MS, found, governed, payment, validator_key};
 
 /// What the network does to messages.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,10 @@ pub(crate) struct Node {
     pub(crate) crash_in: Option<u64>,
     pub(crate) replies: BTreeMap<u64, Result<Admitted, Refusal>>,
     pub(crate) bans: Vec<(PublicKey, &'static str)>,
+    /// Who may connect, as it was told last.
+    pub(crate) admits: Vec<PublicKey>,
+    /// Why it stopped for good.
+    pub(crate) halted: Option<Fault>,
 }
 
 enum Delivery {
@@ -73,13 +79,17 @@ pub(crate) struct World {
     pub(crate) check_signatures: bool,
     /// Bundles that this node publishes reach nobody.
     pub(crate) withholds: Option<usize>,
+    /// Somebody else votes with the key of this node.
+    pub(crate) cheat: Option<usize>,
+    /// Stopping is what this node ought to do.
+    pub(crate) may_halt: Option<usize>,
     queue: BTreeMap<(u64, u64), Delivery>,
     counter: u64,
     arrivals: BTreeMap<(usize, usize), u64>,
     asks: BTreeMap<u64, (usize, u64, u64)>,
     chain: BTreeMap<Height, (Hash, Hash)>,
     pub(crate) settled: BTreeMap<Hash, Height>,
-    claims: BTreeMap<(u8, View), Vec<Claim>>,
+    claims: BTreeMap<(EpochNumber, u8, View), Vec<Claim>>,
     chain_id: Hash,
     submitted: u64,
 }
@@ -94,7 +104,11 @@ impl World {
 
     /// Validators, then observers, none of which runs.
     pub(crate) fn asleep(validators: usize, observers: usize, seed: u64) -> Self {
-        let genesis = found(validators);
+        Self::asleep_on(found(validators), validators + observers, seed)
+    }
+
+    /// So many nodes of a network, the validators first, none of which runs.
+    pub(crate) fn asleep_on(genesis: Genesis, nodes: usize, seed: u64) -> Self {
         let node = |index: usize| Node {
             key: validator_key(index).public_key(),
             store: Arc::new(Memory::new()),
@@ -108,6 +122,8 @@ impl World {
             crash_in: None,
             replies: BTreeMap::new(),
             bans: Vec::new(),
+            admits: Vec::new(),
+            halted: None,
         };
         let settings = Settings {
             timeout_max_ms: 2_000,
@@ -119,12 +135,14 @@ impl World {
             chain_id: genesis.hash(),
             genesis,
             settings,
-            nodes: (0..validators + observers).map(node).collect(),
+            nodes: (0..nodes).map(node).collect(),
             link: HEALTHY,
             now: BEGIN_MS + 1_000,
             rng: ChaCha8Rng::seed_from_u64(seed),
             check_signatures: false,
             withholds: None,
+            cheat: None,
+            may_halt: None,
             queue: BTreeMap::new(),
             counter: 0,
             arrivals: BTreeMap::new(),
@@ -184,7 +202,7 @@ impl World {
     pub(crate) fn start(&mut self, node: usize) {
         let ledger = Ledger::open(self.nodes[node].store.clone(), &self.genesis).unwrap();
         let me = self.nodes[node].key;
-        let mut replica = Replica::new(self.settings.clone(), &self.genesis, ledger, Some(me));
+        let mut replica = Replica::new(self.settings.clone(), &self.genesis, ledger, Some(me)).unwrap();
         for bytes in &self.nodes[node].log {
             let record: LogRecord = decode(bytes, usize::MAX).unwrap();
             replica.restore(record, &mut self.rng);
@@ -224,6 +242,21 @@ impl World {
         for other in self.up() {
             self.step(other, Event::Disconnected(self.nodes[node].key));
         }
+    }
+
+    /// Cuts the power of a node and takes everything from it but its key. The vote log says so.
+    pub(crate) fn wipe(&mut self, node: usize) {
+        if self.is_up(node) {
+            self.crash(node);
+        }
+        self.nodes[node].store = Arc::new(Memory::new());
+        self.lose_log(node);
+    }
+
+    /// The vote log of a node that is down is gone.
+    pub(crate) fn lose_log(&mut self, node: usize) {
+        self.nodes[node].log = vec![encode(&LogRecord::Quarantine)];
+        self.nodes[node].told = Height::ZERO;
     }
 
     /// Replaces the log of a node by its checkpoint.
@@ -273,12 +306,12 @@ impl World {
     fn effect(&mut self, node: usize, effect: Effect, events: &mut VecDeque<Event>) {
         let life = self.nodes[node].life;
         match effect {
-            Effect::Sign(claim) => {
-                let replica = self.replica(node);
-                let (context, index) = (replica.context(), replica.index().unwrap());
-                self.note_claim(index, claim);
-                events.push_back(Event::Signed(claim.sign(&context, index, &validator_key(node))));
+            Effect::Sign { epoch, context, index, claim } => {
+                self.note_claim(epoch, index, claim);
+                let vote = claim.sign(&context, index, &validator_key(node));
+                events.push_back(Event::Signed { epoch, vote });
             }
+            Effect::Admit(keys) => self.nodes[node].admits = keys,
             Effect::Send { to, message } => {
                 let bytes = encode(&*message);
                 assert!(bytes.len() <= quorate_replica::wire::PEER_MESSAGE_BYTES_MAX);
@@ -312,14 +345,22 @@ impl World {
             }
             Effect::Reply { ticket, outcome } => drop(self.nodes[node].replies.insert(ticket, outcome)),
             Effect::Committed(committed) => self.note_commit(node, &committed),
-            Effect::Evidence(evidence) => panic!("evidence although nobody cheats: {evidence:?}"),
+            Effect::Evidence(evidence) => {
+                let known = self.cheat.and_then(|cheat| u8::try_from(cheat).ok());
+                assert_eq!(
+                    Some(evidence.evidence.signer()),
+                    known,
+                    "an honest validator is accused: {evidence:?}"
+                );
+            }
             Effect::Ban { peer, reason } => self.nodes[node].bans.push((peer, reason)),
+            Effect::Halt(fault) if self.may_halt == Some(node) => self.nodes[node].halted = Some(fault),
             Effect::Halt(fault) => panic!("node {node} stopped: {fault}"),
         }
     }
 
-    fn note_claim(&mut self, index: u8, claim: Claim) {
-        let made = self.claims.entry((index, claim.view())).or_default();
+    fn note_claim(&mut self, epoch: EpochNumber, index: u8, claim: Claim) {
+        let made = self.claims.entry((epoch, index, claim.view())).or_default();
         for other in made.iter() {
             assert_eq!(conflict(other, &claim), None, "validator {index} signed {other} and {claim}");
         }
@@ -464,6 +505,16 @@ impl World {
         self.submitted += 1;
         let number = self.submitted;
         let transaction = payment(self.chain_id, self.now, number);
+        let id = transaction.id();
+        self.step(node, Event::Submitted { ticket: number, transaction });
+        id
+    }
+
+    /// Gives a node an operation of the governance account; returns the transaction's id.
+    pub(crate) fn govern(&mut self, node: usize, operation: Operation) -> Hash {
+        self.submitted += 1;
+        let number = self.submitted;
+        let transaction = governed(self.chain_id, self.now + 120_000, number, operation);
         let id = transaction.id();
         self.step(node, Event::Submitted { ticket: number, transaction });
         id

@@ -102,7 +102,7 @@ fn open_ledger(data: &Path, genesis: &Genesis) -> Result<Ledger, Failure> {
 fn explain_start(error: &StartError) -> Failure {
     let exit = match error {
         StartError::Journal(JournalError::Locked { .. }) => Exit::Internal,
-        StartError::Journal(_) => Exit::Storage,
+        StartError::Journal(_) | StartError::Ledger(_) => Exit::Storage,
         StartError::Network(_) | StartError::Threads(_) | StartError::Panicked => Exit::Internal,
     };
     Failure::new(exit, error_chain(error))

@@ -72,8 +72,8 @@ pub(super) fn sink(inbox: Arc<Inbox<Item>>, pool: Arc<Pool>, link: Link, counter
             if content.first() == Some(&CONSENSUS_TAG) {
                 let bytes = content.len();
                 match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX) {
-                    Ok(PeerMessage::Consensus(message)) => {
-                        let event = Event::Message { from, message: Box::new(message) };
+                    Ok(PeerMessage::Consensus { epoch, message }) => {
+                        let event = Event::Message { from, epoch, message: Box::new(message) };
                         offer(&inbox, &counters, Lane::Protocol, event, bytes);
                     }
                     Ok(PeerMessage::Proposal { .. } | PeerMessage::Bundle(_)) | Err(_) => {

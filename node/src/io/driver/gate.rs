@@ -1,7 +1,7 @@
 //! The only use of the signing key.
 use quorate_consensus::Record;
 use quorate_primitives::certificate::{Claim, Vote};
-use quorate_primitives::{Hash, SecretKey};
+use quorate_primitives::{EpochNumber, Hash, SecretKey};
 use quorate_replica::LogRecord;
 use std::collections::BTreeSet;
 
@@ -13,10 +13,23 @@ pub struct Unrecorded {
     pub claim: Claim,
 }
 
+/// What is to be signed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The epoch of the claim.
+    pub(super) epoch: EpochNumber,
+    /// What every vote of that epoch signs.
+    pub(super) context: Hash,
+    /// This validator's index in it.
+    pub(super) index: u8,
+    /// The claim.
+    pub(super) claim: Claim,
+}
+
 /// Signs claims whose records are durable, and nothing else.
 pub(super) struct Gate {
     key: SecretKey,
-    durable: BTreeSet<Claim>,
+    durable: BTreeSet<(EpochNumber, Claim)>,
 }
 
 impl Gate {
@@ -27,15 +40,18 @@ impl Gate {
     /// Called when a record is durable, and only then.
     pub(super) fn record(&mut self, record: &LogRecord) {
         match record {
-            LogRecord::Consensus(Record::Own(claim)) => {
-                self.durable.insert(*claim);
+            LogRecord::Consensus { epoch, record: Record::Own(claim) } => {
+                self.durable.insert((*epoch, *claim));
             }
-            // Votes for turns that are final are never needed again.
-            LogRecord::Consensus(Record::Floor(certificate)) => {
-                let floor = certificate.claim.view();
-                self.durable.retain(|claim| claim.view() >= floor);
+            // Votes for turns that are final are never needed again, nor are those of earlier epochs.
+            LogRecord::Consensus { epoch, record: Record::Floor(certificate) } => {
+                let floor = (*epoch, certificate.claim.view());
+                self.durable.retain(|(epoch, claim)| (*epoch, claim.view()) >= floor);
             }
-            LogRecord::Consensus(Record::Held(_)) | LogRecord::Body { .. } => {}
+            LogRecord::Consensus { record: Record::Held(_) | Record::Silence { .. }, .. }
+            | LogRecord::Body { .. }
+            | LogRecord::Epoch(_)
+            | LogRecord::Quarantine => {}
         }
     }
 
@@ -45,9 +61,10 @@ impl Gate {
     }
 
     /// Signs a claim in an epoch.
-    pub(super) fn sign(&self, claim: Claim, context: &Hash, index: u8) -> Result<Vote, Unrecorded> {
-        if self.durable.contains(&claim) {
-            Ok(claim.sign(context, index, &self.key))
+    pub(super) fn sign(&self, asked: &Asked) -> Result<Vote, Unrecorded> {
+        let Asked { epoch, context, index, claim } = *asked;
+        if self.durable.contains(&(epoch, claim)) {
+            Ok(claim.sign(&context, index, &self.key))
         } else {
             Err(Unrecorded { claim })
         }
@@ -60,16 +77,32 @@ mod tests {
     use quorate_primitives::View;
     use zeroize::Zeroizing;
 
+    fn asked(epoch: u64, claim: Claim) -> Asked {
+        Asked { epoch: EpochNumber::new(epoch), context: Hash::from_bytes([2; 32]), index: 3, claim }
+    }
+
+    fn own(epoch: u64, claim: Claim) -> LogRecord {
+        LogRecord::Consensus { epoch: EpochNumber::new(epoch), record: Record::Own(claim) }
+    }
+
     #[test]
     fn only_recorded_claims_are_signed() {
         let mut gate = Gate::new(SecretKey::from_seed(&Zeroizing::new([1; 32])));
         let recorded = Claim::Nullify { view: View::new(1) };
         let other = Claim::Nullify { view: View::new(2) };
-        let context = Hash::from_bytes([2; 32]);
-        gate.record(&LogRecord::Consensus(Record::Own(recorded)));
-        assert_eq!(gate.sign(recorded, &context, 3).unwrap().claim, recorded);
-        assert_eq!(gate.sign(other, &context, 3), Err(Unrecorded { claim: other }));
+        gate.record(&own(0, recorded));
+        assert_eq!(gate.sign(&asked(0, recorded)).unwrap().claim, recorded);
+        assert_eq!(gate.sign(&asked(0, other)), Err(Unrecorded { claim: other }));
         gate.reset();
-        assert_eq!(gate.sign(recorded, &context, 3), Err(Unrecorded { claim: recorded }));
+        assert_eq!(gate.sign(&asked(0, recorded)), Err(Unrecorded { claim: recorded }));
+    }
+
+    #[test]
+    fn a_claim_is_recorded_for_one_epoch() {
+        let mut gate = Gate::new(SecretKey::from_seed(&Zeroizing::new([1; 32])));
+        let claim = Claim::Nullify { view: View::new(1) };
+        gate.record(&own(4, claim));
+        assert_eq!(gate.sign(&asked(5, claim)), Err(Unrecorded { claim }));
+        assert_eq!(gate.sign(&asked(4, claim)).unwrap().claim, claim);
     }
 }

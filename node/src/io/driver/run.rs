@@ -12,19 +12,21 @@ use std::time::{Duration, Instant};
 
 use quorate_genesis::Genesis;
 use quorate_ledger::Ledger;
+use quorate_primitives::SecretKey;
 use quorate_primitives::codec;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_primitives::{EpochNumber, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, SEGMENT_BYTES, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Timer};
 
-use super::gate::Gate;
+use super::gate::{Asked, Gate};
 use super::inbox::{Inbox, Lane, Parcel};
+use super::members::membership;
 use super::{Failure, Head, Publisher, StartError};
 use crate::io::counters::{Counters, count, count_bytes};
-use crate::io::journal::{FolderLock, Identity, Journal, JournalConfig, JournalError, SEGMENT_BYTES};
-use crate::io::net::Network;
+use crate::io::journal::{FolderLock, Journal, JournalConfig, JournalError, RealFiles};
+use crate::io::net::{Membership, Network};
 use crate::io::timers::{Timers, wall_clock};
 use crate::io::verify::{Pool, Reply, SubmitError, fresh_rng};
 
@@ -71,8 +73,8 @@ pub(super) struct Links {
 /// A restored replica and everything that only its thread touches.
 pub(super) struct Runner {
     replica: Replica,
-    /// `None` for a node that does not vote: it has nothing to remember.
-    journal: Option<Journal>,
+    /// Also of a node that does not vote: it may from the next epoch on.
+    journal: Journal,
     gate: Gate,
     timers: Timers<Timer>,
     _lock: FolderLock,
@@ -82,30 +84,28 @@ impl Runner {
     /// Opens the vote log and gives every record back to the replica.
     pub(super) fn restore(start: Start) -> Result<Self, StartError> {
         let Start { genesis, settings, ledger, key, votes, key_folder, lock } = start;
-        let identity = Identity { chain: genesis.hash(), key: key.public_key(), epoch: EpochNumber::ZERO };
-        let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key));
+        let identity = Identity { chain: genesis.hash(), key: key.public_key() };
+        let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key))?;
         let mut gate = Gate::new(key);
         let mut rng = fresh_rng()?;
-        let journal = if replica.index().is_some() {
-            let config = JournalConfig { folder: votes, marker_folder: key_folder };
-            Some(Journal::open(config, identity, |bytes| {
-                let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
-                let record =
-                    record.map_err(|_| "a record is intact but unknown: written by another version")?;
-                gate.record(&record);
-                replica.restore(record, &mut rng);
-                Ok(())
-            })?)
-        } else {
-            None
-        };
-        if let Some(journal) = &journal {
-            let restored = journal.next_sequence().saturating_sub(1);
-            tracing::info!(records = restored, "vote log opened");
-            if let Some(cut) = journal.cut() {
-                let file = cut.path.display();
-                tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
-            }
+        let files = RealFiles::new(JournalConfig { folder: votes, marker_folder: key_folder })?;
+        let lost = codec::encode(&LogRecord::Quarantine);
+        let journal = VoteLog::open(files, identity, &[lost], |bytes| {
+            let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
+            let record = record.map_err(|_| "a record is intact but unknown: written by another version")?;
+            gate.record(&record);
+            replica.restore(record, &mut rng);
+            Ok(())
+        });
+        let journal = journal.map_err(JournalError::from)?;
+        let restored = journal.next_sequence().saturating_sub(1);
+        tracing::info!(records = restored, "vote log opened");
+        if let Some(loss) = journal.lost() {
+            tracing::warn!(%loss, "vote log begun anew: this key does not vote until it is certain how far it voted");
+        }
+        if let Some(cut) = journal.cut() {
+            let file = cut.path.display();
+            tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
         }
         Ok(Self { replica, journal, gate, timers: Timers::default(), _lock: lock })
     }
@@ -116,6 +116,11 @@ impl Runner {
 
     pub(super) fn head(&self) -> Head {
         Head::of(self.replica.ledger())
+    }
+
+    /// Whose keys the chain knows as validators'.
+    pub(super) fn membership(&self) -> Membership {
+        membership(self.replica.ledger().head().state(), self.replica.period().0)
     }
 
     /// Runs until told to stop, or until going on would not be safe.
@@ -174,8 +179,7 @@ impl Work {
         self.step(Event::Start)?;
         loop {
             // Votes just signed stand in front of `ready`; a timer comes before the rest.
-            let signed_first =
-                matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed(_)));
+            let signed_first = matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
             if !signed_first && let Some(timer) = self.runner.timers.pop_due(Instant::now()) {
                 self.step(Event::Elapsed(timer))?;
                 continue;
@@ -213,16 +217,14 @@ impl Work {
     fn step(&mut self, event: Event) -> Result<(), Failure> {
         count(&self.links.counters.events, 1);
         let step = self.runner.replica.step(wall_clock(), event);
-        if self.runner.journal.is_some() {
-            for record in step.journal {
-                let bytes = codec::encode(&record);
-                self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
-                self.encoded.push(bytes);
-                self.records.push(record);
-            }
+        for record in step.journal {
+            let bytes = codec::encode(&record);
+            self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
+            self.encoded.push(bytes);
+            self.records.push(record);
         }
         let is_urgent = step.effects.iter().any(|effect| {
-            matches!(effect, Effect::Sign(_) | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
+            matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
         });
         self.effects.extend(step.effects);
         let is_full = self.encoded_bytes > GROUP_BYTES_MAX || self.effects.len() > GROUP_EFFECTS_MAX;
@@ -236,13 +238,10 @@ impl Work {
         let mut signed = Vec::new();
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Sign(claim) => {
-                    let (context, index) = (self.runner.replica.context(), self.runner.replica.index());
-                    if let Some(index) = index {
-                        let vote = self.runner.gate.sign(claim, &context, index)?;
-                        count(&self.links.counters.votes_signed, 1);
-                        signed.push(Item::Event(Box::new(Event::Signed(vote))));
-                    }
+                Effect::Sign { epoch, context, index, claim } => {
+                    let vote = self.runner.gate.sign(&Asked { epoch, context, index, claim })?;
+                    count(&self.links.counters.votes_signed, 1);
+                    signed.push(Item::Event(Box::new(Event::Signed { epoch, vote })));
                 }
                 Effect::Committed(block) => committed.push(block),
                 Effect::Halt(fault) => return Err(Failure::Halted(Box::new(fault))),
@@ -257,11 +256,11 @@ impl Work {
     }
 
     fn write_records(&mut self) -> Result<(), Failure> {
-        let Some(journal) = self.runner.journal.as_mut().filter(|_| !self.encoded.is_empty()) else {
+        if self.encoded.is_empty() {
             return Ok(());
-        };
+        }
         let begun = Instant::now();
-        let bytes = journal.append(&self.encoded).map_err(journal_failure)?;
+        let bytes = self.runner.journal.append(&self.encoded).map_err(journal_failure)?;
         let counters = &self.links.counters;
         count(&counters.journal_syncs, 1);
         count_bytes(&counters.journal_bytes, bytes);
@@ -303,8 +302,9 @@ impl Work {
                 tracing::error!(?evidence, "a validator broke the rules");
             }
             Effect::Ban { peer, reason } => network.ban(peer, reason),
+            Effect::Admit(validators) => network.admit(validators),
             // These three are carried out by the caller.
-            Effect::Sign(_) | Effect::Committed(_) | Effect::Halt(_) => {}
+            Effect::Sign { .. } | Effect::Committed(_) | Effect::Halt(_) => {}
         }
     }
 
@@ -343,10 +343,7 @@ impl Work {
         if self.has_committed && self.ledger_synced.elapsed() >= LEDGER_SYNC_INTERVAL {
             self.sync_ledger()?;
         }
-        match &self.runner.journal {
-            Some(journal) if journal.growth_bytes() >= SEGMENT_BYTES => self.replace_log(),
-            Some(_) | None => Ok(()),
-        }
+        if self.runner.journal.growth_bytes() >= SEGMENT_BYTES { self.replace_log() } else { Ok(()) }
     }
 
     fn sync_ledger(&mut self) -> Result<(), Failure> {
@@ -361,16 +358,14 @@ impl Work {
     fn replace_log(&mut self) -> Result<(), Failure> {
         let records = self.runner.replica.checkpoint().map_err(|fault| Failure::Halted(Box::new(fault)))?;
         let encoded: Vec<Vec<u8>> = records.iter().map(codec::encode).collect();
-        if let Some(journal) = &mut self.runner.journal {
-            let bytes = journal.replace(&encoded).map_err(journal_failure)?;
-            tracing::info!(bytes, records = records.len(), "vote log replaced");
-        }
+        let bytes = self.runner.journal.replace(&encoded).map_err(journal_failure)?;
+        tracing::info!(bytes, records = records.len(), "vote log replaced");
         self.runner.gate.reset();
         records.iter().for_each(|record| self.runner.gate.record(record));
         Ok(())
     }
 }
 
-fn journal_failure(error: JournalError) -> Failure {
-    Failure::Journal(Arc::new(error))
+fn journal_failure(error: VoteLogError) -> Failure {
+    Failure::Journal(Arc::new(error.into()))
 }

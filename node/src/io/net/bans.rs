@@ -10,7 +10,7 @@ const BAN_MAX: Duration = Duration::from_secs(600);
 /// After so long without a fault the next ban is short again.
 const FORGET: Duration = Duration::from_secs(3_600);
 
-/// Bans by peer. Only keys of the fixed set of known nodes are ever in it, which bounds it.
+/// Bans by peer. Only keys of known nodes are in it, which bounds it.
 #[derive(Debug, Default)]
 pub(super) struct Bans {
     entries: BTreeMap<PublicKey, Ban>,
@@ -39,6 +39,11 @@ impl Bans {
     /// Whether the peer is banned.
     pub(super) fn is_banned(&self, peer: &PublicKey) -> bool {
         self.entries.get(peer).is_some_and(|ban| ban.active)
+    }
+
+    /// Forgets a peer that may not connect any more in any case.
+    pub(super) fn forget(&mut self, peer: &PublicKey) {
+        self.entries.remove(peer);
     }
 
     /// Those whose ban has ended since the last call.

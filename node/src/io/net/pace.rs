@@ -26,6 +26,11 @@ impl Pace {
         *paid = begin.checked_add(INTERVAL).unwrap_or(begin);
         true
     }
+
+    /// Forgets a node that is known no longer.
+    pub(super) fn forget(&mut self, peer: &PublicKey) {
+        self.paid_until.remove(peer);
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::frame::Exchange;
-use super::{GOSSIP_BYTES_MAX, NetworkError, direct};
+use super::known::KNOWN_MAX;
+use super::{GOSSIP_BYTES_MAX, LISTED_MAX, NetworkError, direct};
 
 /// Handshakes of others that may be unfinished at a time: each costs a key exchange.
 const PENDING_INCOMING_MAX: u32 = 32;
@@ -75,13 +76,15 @@ fn configuration(reason: impl std::fmt::Display) -> NetworkError {
     NetworkError::Configuration { reason: reason.to_string() }
 }
 
-fn limits(known: usize) -> ConnectionLimits {
-    let known = u32::try_from(known).unwrap_or(u32::MAX);
+/// Ceilings that hold for every chain: who the known nodes are changes with it, and how many they are.
+/// Only known nodes ever have an established connection.
+fn limits() -> ConnectionLimits {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_INCOMING_MAX))
-        .with_max_pending_outgoing(Some(known.saturating_add(16)))
+        .with_max_pending_outgoing(Some(count(LISTED_MAX)))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
-        .with_max_established(Some(known.saturating_mul(CONNECTIONS_PER_PEER_MAX)))
+        .with_max_established(Some(count(KNOWN_MAX).saturating_mul(CONNECTIONS_PER_PEER_MAX)))
 }
 
 /// Messages are named by their content, so that one content cannot be sent twice; they are not
@@ -115,11 +118,11 @@ fn gossip(
     Ok(gossip)
 }
 
-/// A swarm that lets only these peers in.
-pub(super) fn build(
+/// A swarm that lets only these peers in, until it is told otherwise.
+pub(super) fn build<'a>(
     key: &SecretKey,
     chain: &Hash,
-    known: &[PeerId],
+    known: impl Iterator<Item = &'a PeerId>,
 ) -> Result<Swarm<Protocols>, NetworkError> {
     let mut seed = key.expose_seed();
     let keypair = Keypair::ed25519_from_bytes(seed.as_mut_slice()).map_err(configuration)?;
@@ -133,7 +136,7 @@ pub(super) fn build(
     let exchange = [(protocol(chain, "exchange")?, ProtocolSupport::Full)];
     let protocols = Protocols {
         allowed,
-        limits: connection_limits::Behaviour::new(limits(known.len())),
+        limits: connection_limits::Behaviour::new(limits()),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
         ),

@@ -9,19 +9,20 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, ping};
 use quorate_primitives::{Hash, PublicKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::bans::Bans;
 use super::dial::{Dialler, Resolved};
+use super::known::{Change, Known};
 use super::pace::Pace;
 use super::swarm::{self, Protocols, ProtocolsEvent};
 use super::{
-    Command, GossipId, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity, PeerStatus, Sink, Table,
-    Verdict, direct,
+    Command, GossipId, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity, PeerAddress, PeerStatus,
+    Sink, Table, Verdict, direct,
 };
 use crate::io::counters::{Counters, count, count_bytes};
 
@@ -37,9 +38,9 @@ pub(super) struct Task {
     swarm: Swarm<Protocols>,
     sink: Sink,
     chain: Hash,
-    /// The known nodes, by the identity of their connections.
-    names: BTreeMap<PeerId, PublicKey>,
-    ids: BTreeMap<PublicKey, PeerId>,
+    known: Known,
+    /// Where configured peers are said to be.
+    addresses: BTreeMap<PublicKey, String>,
     dialler: Dialler,
     bans: Bans,
     pace: Pace,
@@ -57,45 +58,31 @@ impl Task {
     /// Sets everything up and waits until the sockets are open.
     pub(super) async fn start(
         config: NetworkConfig,
-        identity: &NetworkIdentity<'_>,
+        identity: NetworkIdentity<'_>,
         counters: Arc<Counters>,
         sink: Sink,
     ) -> Result<Self, NetworkError> {
-        let me = identity.key.public_key();
-        let validators = identity.validators.members().iter().map(|member| member.key);
-        let known = validators.chain(config.observers.iter().copied()).filter(|key| *key != me);
-        let known: BTreeMap<PublicKey, PeerId> =
-            known.map(|key| Ok((key, swarm::peer_id(&key)?))).collect::<Result<_, NetworkError>>()?;
-        let peers: Vec<PeerId> = known.values().copied().collect();
-        let targets: Vec<_> = config.peers.into_iter().filter(|peer| known.contains_key(&peer.key)).collect();
-        let address = |key: &PublicKey| {
-            targets.iter().find(|peer| peer.key == *key).map(|peer| peer.address.clone()).unwrap_or_default()
-        };
-        let status = |key: &PublicKey| PeerStatus {
-            key: *key,
-            validator: identity.validators.index_of(key).is_some(),
-            connected: false,
-            banned: false,
-            address: address(key),
-            ping_ms: None,
-        };
-        let table = known.keys().map(|key| (*key, status(key))).collect();
+        let NetworkIdentity { chain, key, members } = identity;
+        let known = Known::new(&config, key.public_key(), members)?;
+        let address = |peer: &PeerAddress| (peer.key, peer.address.clone());
         let mut task = Self {
-            swarm: swarm::build(identity.key, &identity.chain, &peers)?,
+            swarm: swarm::build(key, &chain, known.ids().values())?,
             sink,
-            chain: identity.chain,
-            names: known.iter().map(|(key, id)| (*id, *key)).collect(),
-            ids: known,
-            dialler: Dialler::new(&targets, Instant::now()),
+            chain,
+            addresses: config.peers.iter().map(address).collect(),
+            dialler: Dialler::new(&config.peers, Instant::now()),
             bans: Bans::default(),
             pace: Pace::default(),
             questions: BTreeMap::new(),
             next_token: 0,
             asked: BTreeMap::new(),
-            table: Arc::new(Mutex::new(table)),
+            table: Arc::default(),
             listening: Vec::new(),
             counters,
+            known,
         };
+        let known: Vec<PublicKey> = task.known.ids().keys().copied().collect();
+        known.into_iter().for_each(|peer| task.enter(peer));
         for address in config.listen {
             task.listen(address).await?;
         }
@@ -141,7 +128,11 @@ impl Task {
     }
 
     /// Runs until it is told to stop or nobody can tell it any more.
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<super::Command>) {
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut admissions: watch::Receiver<BTreeSet<PublicKey>>,
+    ) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -157,6 +148,10 @@ impl Task {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
+                Ok(()) = admissions.changed() => {
+                    let admitted = admissions.borrow_and_update().clone();
+                    self.admit(admitted);
+                }
                 resolved = self.dialler.resolved() => self.dial(resolved),
                 _ = ticks.tick() => self.on_tick(),
             }
@@ -166,18 +161,58 @@ impl Task {
     fn on_tick(&mut self) {
         let now = Instant::now();
         for peer in self.bans.ended(now) {
-            if let Some(id) = self.ids.get(&peer) {
-                self.swarm.behaviour_mut().allowed.allow_peer(*id);
+            if let Some(id) = self.known.id(&peer) {
+                self.swarm.behaviour_mut().allowed.allow_peer(id);
             }
             self.update(&peer, |status| status.banned = false);
             self.dialler.failed(&peer, now);
         }
-        let bans = &self.bans;
-        self.dialler.begin_due(now, |peer| !bans.is_banned(peer));
+        let (bans, known) = (&self.bans, &self.known);
+        self.dialler.begin_due(now, |peer| known.id(peer).is_some() && !bans.is_banned(peer));
+    }
+
+    /// Takes note of whom the chain admits now.
+    fn admit(&mut self, admitted: BTreeSet<PublicKey>) {
+        let Change { welcome, dismissed } = self.known.admit(admitted);
+        for (peer, id) in dismissed {
+            tracing::info!(%peer, "no validator any more: it may not connect");
+            self.swarm.behaviour_mut().allowed.disallow_peer(id);
+            self.bans.forget(&peer);
+            self.pace.forget(&peer);
+            self.lock().remove(&peer);
+            if !self.swarm.is_connected(&id) {
+                self.known.forget(&id);
+            }
+        }
+        for (peer, id) in welcome {
+            tracing::info!(%peer, "a validator from now on: it may connect");
+            self.swarm.behaviour_mut().allowed.allow_peer(id);
+            self.enter(peer);
+        }
+        for (peer, status) in &mut *self.lock() {
+            status.validator = self.known.is_validator(peer);
+        }
+    }
+
+    /// Begins to tell of a node.
+    fn enter(&mut self, peer: PublicKey) {
+        let status = PeerStatus {
+            key: peer,
+            validator: self.known.is_validator(&peer),
+            connected: false,
+            banned: false,
+            address: self.addresses.get(&peer).cloned().unwrap_or_default(),
+            ping_ms: None,
+        };
+        self.lock().insert(peer, status);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PublicKey, PeerStatus>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dial(&mut self, resolved: Resolved) {
-        let Some(id) = self.ids.get(&resolved.peer).copied() else { return };
+        let Some(id) = self.known.id(&resolved.peer) else { return };
         let addresses = resolved.addresses.into_iter().map(multiaddr).collect();
         let options = DialOpts::peer_id(id)
             .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -210,8 +245,8 @@ impl Task {
 
     fn send(&mut self, to: &[PublicKey], content: &Bytes) {
         for key in to {
-            let Some(id) = self.ids.get(key) else { continue };
-            if self.swarm.behaviour_mut().direct.send(id, content.clone()) {
+            let Some(id) = self.known.id(key) else { continue };
+            if self.swarm.behaviour_mut().direct.send(&id, content.clone()) {
                 count(&self.counters.frames_sent, 1);
                 count_bytes(&self.counters.bytes_sent, content.len());
             }
@@ -224,7 +259,7 @@ impl Task {
         match published {
             Ok(_) => count_bytes(&self.counters.bytes_sent, content.len()),
             Err(PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_)) => {
-                let everybody: Vec<PublicKey> = self.ids.keys().copied().collect();
+                let everybody: Vec<PublicKey> = self.known.ids().keys().copied().collect();
                 self.send(&everybody, &content);
             }
             Err(PublishError::Duplicate) => {}
@@ -233,7 +268,7 @@ impl Task {
     }
 
     fn ask(&mut self, request: u64, to: PublicKey, content: Vec<u8>) {
-        let connected = self.ids.get(&to).copied().filter(|id| self.swarm.is_connected(id));
+        let connected = self.known.id(&to).filter(|id| self.swarm.is_connected(id));
         let Some(id) = connected else {
             (self.sink)(NetworkEvent::Answered { request, from: to, content: None });
             return;
@@ -244,7 +279,7 @@ impl Task {
     }
 
     fn report(&mut self, id: &GossipId, from: &PublicKey, verdict: Verdict) {
-        let Some(peer) = self.ids.get(from).copied() else { return };
+        let Some(peer) = self.known.id(from) else { return };
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip.report_message_validation_result(&id.0, &peer, verdict.acceptance());
         if verdict == Verdict::Reject {
@@ -253,7 +288,7 @@ impl Task {
     }
 
     fn ban(&mut self, peer: PublicKey, reason: &'static str) {
-        let Some(id) = self.ids.get(&peer).copied() else { return };
+        let Some(id) = self.known.id(&peer) else { return };
         if self.bans.is_banned(&peer) {
             return;
         }
@@ -265,8 +300,7 @@ impl Task {
     }
 
     fn update(&self, peer: &PublicKey, change: impl FnOnce(&mut PeerStatus)) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(status) = table.get_mut(peer) {
+        if let Some(status) = self.lock().get_mut(peer) {
             change(status);
         }
     }
@@ -284,7 +318,7 @@ impl Task {
                 self.on_disconnected(&peer_id)
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer_id), error, .. } => {
-                if let Some(peer) = self.names.get(&peer_id).copied()
+                if let Some(peer) = self.known.name(&peer_id)
                     && !self.swarm.is_connected(&peer_id)
                 {
                     tracing::debug!(%peer, %error, "dialling a peer failed");
@@ -299,7 +333,7 @@ impl Task {
     }
 
     fn on_connected(&mut self, id: &PeerId, endpoint: &ConnectedPoint) {
-        let Some(peer) = self.names.get(id).copied() else { return };
+        let Some(peer) = self.known.name(id) else { return };
         let remote = socket_address(endpoint.get_remote_address());
         tracing::info!(%peer, remote = remote.map(tracing::field::display), "connected");
         self.dialler.connected(&peer);
@@ -311,7 +345,8 @@ impl Task {
     }
 
     fn on_disconnected(&mut self, id: &PeerId) {
-        let Some(peer) = self.names.get(id).copied() else { return };
+        let Some(peer) = self.known.name(id) else { return };
+        self.known.forget(id);
         tracing::info!(%peer, "disconnected");
         self.dialler.failed(&peer, Instant::now());
         self.update(&peer, |status| {
@@ -325,8 +360,8 @@ impl Task {
         match event.result {
             Ok(time) => {
                 let ping_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                if let Some(peer) = self.names.get(&event.peer) {
-                    self.update(peer, |status| status.ping_ms = Some(ping_ms));
+                if let Some(peer) = self.known.name(&event.peer) {
+                    self.update(&peer, |status| status.ping_ms = Some(ping_ms));
                 }
             }
             Err(error) => self.give_up(event.connection, &error),
@@ -341,7 +376,7 @@ impl Task {
     fn on_direct(&mut self, event: direct::Event) {
         match event {
             direct::Event::Frame { from, content } => {
-                let Some(from) = self.names.get(&from).copied() else { return };
+                let Some(from) = self.known.sender(&from) else { return };
                 if self.bans.is_banned(&from) {
                     return;
                 }
@@ -354,7 +389,7 @@ impl Task {
     }
 
     fn ban_id(&mut self, id: &PeerId, reason: &'static str) {
-        if let Some(peer) = self.names.get(id).copied() {
+        if let Some(peer) = self.known.name(id) {
             self.ban(peer, reason);
         }
     }
@@ -362,7 +397,7 @@ impl Task {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
-                if let Some(from) = self.names.get(&propagation_source).copied() {
+                if let Some(from) = self.known.sender(&propagation_source) {
                     count_bytes(&self.counters.bytes_received, message.data.len());
                     let (id, content) = (GossipId(message_id), message.data.to_vec());
                     (self.sink)(NetworkEvent::Gossip { from, id, content });
@@ -400,7 +435,7 @@ impl Task {
             self.ban_id(id, "a question or answer is longer than allowed");
         } else {
             tracing::debug!(
-                peer = self.names.get(id).map(tracing::field::display),
+                peer = self.known.name(id).map(tracing::field::display),
                 error,
                 "a question failed"
             );
@@ -408,7 +443,7 @@ impl Task {
     }
 
     fn on_question(&mut self, id: &PeerId, content: Vec<u8>, channel: ResponseChannel<Vec<u8>>) {
-        let Some(from) = self.names.get(id).copied() else { return };
+        let Some(from) = self.known.sender(id) else { return };
         if content.is_empty() {
             self.ban(from, "a question is empty or longer than allowed");
             return;

@@ -8,6 +8,8 @@ use quorate_primitives::PublicKey;
 use quorate_primitives::block::BUNDLES_MAX;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
+use quorate_primitives::evidence::Accusation;
+use quorate_primitives::keys::{SignatureCheck, first_invalid};
 use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::{Answer, Event, PeerMessage, SyncBlock, VerifiedAnswer, VerifiedSyncBlock};
@@ -61,7 +63,9 @@ impl Proof<'_> {
     /// Proves a message of a direct stream.
     pub(super) fn message(&mut self, message: PeerMessage, from: PublicKey) -> Option<Event> {
         Some(match message {
-            PeerMessage::Consensus(message) => Event::Message { from, message: Box::new(message) },
+            PeerMessage::Consensus { epoch, message } => {
+                Event::Message { from, epoch, message: Box::new(message) }
+            }
             PeerMessage::Proposal { proposal, payload, inline } => {
                 let inline = match inline {
                     Some(bundle) => Some(self.bundle(bundle)?),
@@ -81,6 +85,9 @@ impl Proof<'_> {
             Answer::Block { header, bundles } => {
                 VerifiedAnswer::Block { header, bundles: self.bundles(bundles)? }
             }
+            Answer::Standing { epoch, view, quarantined, vote } => {
+                VerifiedAnswer::Standing { epoch, view, quarantined, vote }
+            }
             Answer::Blocks(blocks) => {
                 let block = |SyncBlock { header, bundles, certificate }| {
                     Some(VerifiedSyncBlock { header, bundles: self.bundles(bundles)?, certificate })
@@ -94,7 +101,8 @@ impl Proof<'_> {
         bundles.into_inner().into_iter().map(|bundle| self.bundle(bundle)).collect()
     }
 
-    /// Proves a bundle, as far as its transactions are not proven already.
+    /// Proves a bundle, as far as its transactions are not proven already. Accusations are proven each
+    /// time: they are rare.
     pub(super) fn bundle(&mut self, bundle: Bundle) -> Option<Verified<Bundle>> {
         let known: Vec<_> = {
             let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,11 +114,22 @@ impl Proof<'_> {
             self.remember(verified.verified_transactions());
             return Some(verified);
         }
+        let accusations = bundle.accusations().to_vec();
+        if !self.are_signed(&accusations) {
+            return None;
+        }
         let (author, sequence) = (bundle.author(), bundle.sequence());
         let transactions = bundle.transactions().iter().map(|transaction| transaction.as_ref().clone());
         let verified = self.prove(transactions.collect(), known);
         let verified: Vec<_> = verified.into_iter().collect::<Option<_>>()?;
-        Verified::from_verified(author, sequence, &verified)
+        Verified::from_verified(author, sequence, &verified, accusations)
+    }
+
+    /// Whether every vote in the accusations is signed by the accused.
+    fn are_signed(&mut self, accusations: &[Accusation]) -> bool {
+        let checks: Vec<SignatureCheck> = accusations.iter().flat_map(Accusation::signature_checks).collect();
+        count_bytes(&self.counters.signatures_checked, checks.len());
+        first_invalid(&checks, self.rng).is_none()
     }
 
     /// Proves transactions of clients; `None` for each with an invalid signature.
@@ -146,7 +165,9 @@ impl Proof<'_> {
 
     fn count(&self, bundle: &Bundle) {
         let signers = bundle.transactions().iter().map(|transaction| transaction.transaction().signers.len());
-        count_bytes(&self.counters.signatures_checked, signers.sum());
+        // Each accusation has two votes.
+        let votes = bundle.accusations().len() * 2;
+        count_bytes(&self.counters.signatures_checked, signers.sum::<usize>() + votes);
         count(&self.counters.signature_batches, 1);
     }
 
