@@ -23,7 +23,7 @@ def seed(number): return bytes([number]) * 32
 
 
 # Keys and authorities.
-keys = {number: put(f"key.{number}", public_key(seed(number))) for number in (1, 2, 3, 4, 17, 18, 19)}
+keys = {number: put(f"key.{number}", public_key(seed(number))) for number in (1, 2, 3, 4, 5, 6, 17, 18, 19)}
 put("key.1.signature", sign(seed(1), tag("vote") + b"message"))
 
 
@@ -75,6 +75,13 @@ payment = put("transaction.payment", transaction([action(transfer)], [at_least],
 payment_id = put("transaction.payment.id", digest(tag("transaction"), payment))
 payment_signed = put("transaction.payment.signed", signed(payment, [17]))
 
+def validator(name, key): return text(name) + acme + key
+
+
+def possession(name, number):
+    return sign(seed(number), tag("possession") + b"\xaa" * 32 + validator(name, keys[number]))
+
+
 operations = [
     u8(0) + acme + single + b"\5" * 16 + text("Alice"),
     u8(1) + authority(3, [(keys[17], 2), (keys[18], 1), (keys[19], 1)], 1),
@@ -86,6 +93,9 @@ operations = [
     u8(7) + usd + sequence([bob + u128(1) + option(None), alice + u128(2) + option(bytes(8))]),
     u8(8) + bob + u8(ASSET_MINT) + asset_scope + option(u128(100)) + option(u64(1_900_000_000_000)) + u8(1),
     u8(9) + bob + u8(READ_OWN) + account_scope,
+    u8(10) + validator("n5", keys[5]) + put("possession.n5", possession("n5", 5)),
+    u8(11) + text("n3"),
+    u8(12) + text("n4") + keys[6] + put("possession.n4", possession("n4", 6)),
 ]
 asserts = [at_least, b"\1" + alice + usd + u128(2 ** 128 - 1), b"\2" + u64(77), b"\3" + alice + u32(1)]
 everything = put("transaction.everything",
@@ -93,8 +103,31 @@ everything = put("transaction.everything",
 put("transaction.everything.id", digest(tag("transaction"), everything))
 put("transaction.everything.signed", signed(everything, [17, 18]))
 
+# Parameters, validators, the epoch context.
+def parameters_of(epoch_length): return u64(3_600_000) + u64(500) + u64(60_000) + u64(epoch_length) + u32(4_194_304)
+
+
+def context_of(epoch, anchor, anchor_outcome, parameters_hash):
+    return digest(tag("epoch"), b"\xaa" * 32, big8(epoch), anchor, anchor_outcome, validators_hash, parameters_hash, big4(1))
+
+
+parameters = put("parameters", parameters_of(2 ** 63 - 1))
+parameters_hash = put("parameters.hash", digest(tag("parameters"), parameters))
+members = put("validators", sequence([validator(f"n{n}", keys[n]) for n in (1, 2, 3, 4)]))
+validators_hash = put("validators.hash", digest(tag("validators"), members))
+context = put("epoch.context", context_of(0, b"\xaa" * 32, bytes(32), parameters_hash))
+
+# An accusation: two Notarize votes of index 1 in view 9, for blocks 11… and 22….
+def notarize(block):
+    return u8(0) + u64(9) + block + u8(1) + sign(seed(2), tag("vote") + context + u8(1) + big8(9) + block)
+
+
+identity = put("epoch.identity", b"\xaa" * 32 + u64(0) + b"\xaa" * 32 + bytes(32) + validators_hash + parameters_hash + u32(1))
+accusation = put("accusation", identity + keys[2] + notarize(b"\x11" * 32) + notarize(b"\x22" * 32))
+DOUBLE_NOTARIZE = u8(0)
+
 # Bundles, blocks, outcomes.
-bundle = put("bundle", u8(2) + u64(7) + sequence([payment_signed]))
+bundle = put("bundle", u8(2) + u64(7) + sequence([payment_signed]) + sequence([accusation]))
 bundle_id = put("bundle.id", digest(tag("bundle"), bundle))
 payload = put("payload", sequence([bundle_id]))
 payload_root = put("payload.root", digest(tag("payload"), payload))
@@ -107,10 +140,6 @@ def header(view, height, parent_view, parent, time):
 
 
 # State keys and values.
-parameters = put("parameters", u64(3_600_000) + u64(500) + u64(60_000) + u64(2 ** 63 - 1) + u32(4_194_304))
-parameters_hash = put("parameters.hash", digest(tag("parameters"), parameters))
-members = put("validators", sequence([text(f"n{n}") + acme + keys[n] for n in (1, 2, 3, 4)]))
-validators_hash = put("validators.hash", digest(tag("validators"), members))
 nonce = bytes(range(16))
 state = {
     "parameters": (u8(0), None, parameters),
@@ -130,6 +159,7 @@ state = {
                       option(None) + option(None) + u8(0) + bob),
     "nonce": (u8(7) + alice + nonce, u8(3) + alice, payment_id + u64(5) + u64(1_800_000_000_000)),
     "unauthorised": (u8(8) + payment_id, None, payment_id + u64(5) + u64(1_800_000_000_000)),
+    "evidence": (u8(9) + u64(0) + keys[2] + DOUBLE_NOTARIZE, u8(4), accusation + u64(6)),
 }
 leaves = {}
 for name, (key, group, value) in state.items():
@@ -159,6 +189,9 @@ put("proof.empty", b"\2")
 steps, below = descend(ordered, digest(STATE_GROUP, u8(2) + alice) + bytes(32), 256)
 assert len(below) == 4
 put("proof.group.present", b"\0" + sequence(steps))
+steps, below = descend(ordered, digest(STATE_GROUP, u8(4)) + bytes(32), 256)
+assert len(below) == 1
+put("proof.group.evidence", b"\0" + sequence(steps))
 put("proof.group.absent", absent(digest(STATE_GROUP, u8(2) + bob) + bytes(32)))
 
 # Lists.
@@ -179,6 +212,9 @@ events = [
     u8(6) + usd + alice + bob + u128(500) + option(b"customer"),
     u8(7) + bob + u8(ASSET_MINT) + asset_scope + alice,
     u8(8) + bob + u8(READ_OWN) + account_scope,
+    u8(9) + validator("n5", keys[5]) + u64(2),
+    u8(10) + text("n3") + keys[3] + u64(2),
+    u8(11) + text("n4") + keys[6] + u64(2),
 ]
 receipt = put("receipt.committed", payment_id + b"\0" + sequence(events) + sequence([alice + usd + balance]))
 INSUFFICIENT_FUNDS = 18
@@ -199,9 +235,7 @@ second_outcome = put("outcome.2", state_root + receipts_root + list_root([histor
 outcome = put("outcome.2.digest", digest(tag("outcome"), second_outcome))
 put("history.proof", u64(1) + u64(0) + sequence([]))
 
-# The epoch context, claims, votes, a certificate, a finality proof.
-context = put("epoch.context", digest(tag("epoch"), b"\xaa" * 32, big8(0), b"\xaa" * 32, bytes(32),
-                                      validators_hash, parameters_hash, big4(1)))
+# Claims, votes, a certificate, a finality proof.
 claims = {
     "notarize": (u8(0) + u64(3) + block, u8(1) + big8(3) + block),
     "nullify": (u8(1) + u64(3), u8(2) + big8(3)),
@@ -215,6 +249,13 @@ message = tag("vote") + context + claims["finalize"][1]
 certificate = put("certificate", claims["finalize"][0] + u128(0b1011)
                   + sequence([sign(seed(index + 1), message) for index in (0, 1, 3)]))
 put("finality", second + second_outcome + certificate)
+
+# Where epochs have two blocks, the second one hands over to epoch 1.
+short_hash = digest(tag("parameters"), parameters_of(2))
+message = tag("vote") + context_of(0, b"\xaa" * 32, bytes(32), short_hash) + claims["finalize"][1]
+certificate = claims["finalize"][0] + u128(0b1011) + sequence([sign(seed(index + 1), message) for index in (0, 1, 3)])
+put("handover", second + second_outcome + certificate + members)
+put("handover.epoch.context", context_of(1, block, outcome, short_hash))
 
 # The genesis of genesis/tests/vectors/genesis.toml.
 def genesis():
@@ -231,6 +272,7 @@ def genesis():
         (u8(4) + usd, genesis_usd),
         (u8(5) + admin + usd, u128(100_000) + u128(0) + u128(0)),
         (u8(5) + shared_id + usd, u128(1) + u128(0) + u128(0)),
+        (u8(6) + shared_id + u8(22) + chain_scope, zero),
         (u8(6) + shared_id + u8(28) + chain_scope, option(u128(5)) + option(u64(1_893_456_000_000)) + u8(0) + bytes(32)),
     ]
     entries += [(u8(6) + admin + u8(permission) + org_scope, zero) for permission in (0, 1, 5, 27)]

@@ -108,6 +108,47 @@ fn administrators_and_issuers_hold_what_their_work_needs() {
 }
 
 #[test]
+fn the_governance_account_manages_the_validators_and_may_pass_that_on() {
+    let with = |governance: Option<&str>| {
+        let draft = Draft { governance: governance.map(str::to_owned), ..draft() };
+        let genesis = draft.build().unwrap();
+        let managing = genesis.grants.iter().filter(|entry| entry.1 == Permission::ValidatorManage);
+        managing.map(|(account, _, scope, grant)| (*account, scope.clone(), *grant)).collect::<Vec<_>>()
+    };
+    let treasury = draft().build().unwrap().account_named("treasury").unwrap();
+    let grant =
+        Grant { limit: None, expires: None, delegation: Delegation::Allowed, granter: GENESIS_GRANTER };
+    assert_eq!(with(Some("treasury")), [(treasury, Scope::Chain, grant)]);
+    assert_eq!(with(None), [], "nobody else holds it");
+}
+
+#[test]
+fn the_governance_account_may_have_sixteen_keys() {
+    let mut draft = draft();
+    draft.accounts.push(AccountDraft {
+        name: "consortium".to_owned(),
+        organisation: "acme".to_owned(),
+        threshold: 11,
+        keys: (31..47).map(|seed| (key(seed), 1)).collect(),
+        salt: [0; 16],
+    });
+    draft.governance = Some("consortium".to_owned());
+    let genesis = draft.build().unwrap();
+    let account = genesis.account(&genesis.account_named("consortium").unwrap()).unwrap();
+    assert_eq!((account.authority.threshold, account.authority.keys.len()), (11, 16));
+}
+
+#[test]
+fn the_account_of_an_organisation_cannot_govern_all() {
+    for admin in ["acme-admin", "beta-admin"] {
+        let draft = Draft { governance: Some(admin.to_owned()), ..draft() };
+        let error = draft.build().unwrap_err();
+        assert_eq!(error.field, "governance.account");
+        assert!(error.to_string().contains("the administrator of no organisation"), "{error}");
+    }
+}
+
+#[test]
 fn a_written_grant_replaces_the_one_that_would_follow() {
     let mut draft = draft();
     draft.grant("acme-admin", Permission::AssetMint, "asset:USD");
@@ -138,7 +179,7 @@ fn the_hash_ignores_the_order_of_everything_but_the_validators() {
 
 #[test]
 fn the_hash_commits_to_every_part() {
-    let changes: [fn(&mut Draft); 21] = [
+    let changes: [fn(&mut Draft); 22] = [
         |draft| draft.network = "devnet2".to_owned(),
         |draft| draft.prefix = "qdev2".to_owned(),
         |draft| draft.time = Timestamp::new(1_795_179_300_124),
@@ -147,6 +188,7 @@ fn the_hash_commits_to_every_part() {
         |draft| draft.parameters.marker_retention_ms += 1,
         |draft| draft.parameters.epoch_length -= 1,
         |draft| draft.parameters.payload_bytes_max -= 1,
+        |draft| draft.governance = Some("treasury".to_owned()),
         |draft| draft.organisations[0].name = "ACME".to_owned(),
         |draft| draft.organisations[0].admin = "alice".to_owned(),
         |draft| draft.validators[0].name = "n9".to_owned(),

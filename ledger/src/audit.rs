@@ -1,13 +1,14 @@
 //! What must be true of every state, checked from its entries alone.
 use quorate_primitives::address::AccountId;
-use quorate_primitives::evidence::RecordedEvidence;
+use quorate_primitives::evidence::{Accusation, RecordedEvidence};
+use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::merkle::{Leaf, tree_root};
 use quorate_primitives::state::{
     Account, Asset, AssetId, Balance, DECIMALS_MAX, Grant, Marker, Organisation, OrganisationId, Parameters,
     Permission, StateKey, value_hash,
 };
 use quorate_primitives::validators::ValidatorSet;
-use quorate_primitives::{Amount, Hash};
+use quorate_primitives::{Amount, EpochNumber, Hash};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::{State, read};
@@ -67,6 +68,18 @@ pub enum Violation {
         /// Whose.
         account: AccountId,
     },
+    /// Validators of an epoch that no block so far could decide about, or none of the first epoch.
+    #[error("validators of epoch {epoch} are missing or cannot be known yet")]
+    Validators {
+        /// Which epoch.
+        epoch: EpochNumber,
+    },
+    /// Recorded evidence that does not convict whom it is about.
+    #[error("the evidence at {key:?} proves nothing")]
+    Evidence {
+        /// Where.
+        key: StateKey,
+    },
     /// The tree's root is not the root of its leaves.
     #[error("the state tree has root {found}, but its leaves have root {expected}")]
     Root {
@@ -93,6 +106,8 @@ struct Books {
     grants: Vec<(AccountId, StateKey)>,
     administrators: BTreeSet<StateKey>,
     markers: BTreeSet<StateKey>,
+    sets: BTreeMap<EpochNumber, ValidatorSet>,
+    evidence: Vec<(StateKey, RecordedEvidence)>,
 }
 
 /// Checks every invariant. Reads the whole state and hashes it anew.
@@ -115,6 +130,8 @@ pub fn audit(state: &State) -> Result<(), Violation> {
     books.check_balances()?;
     books.check_assets()?;
     books.check_grants()?;
+    books.check_validators(state)?;
+    books.check_evidence(state)?;
     books.check_orders(state)
 }
 
@@ -124,9 +141,7 @@ impl Books {
             StateKey::Parameters => {
                 read::<Parameters>(value)?;
             }
-            StateKey::Validators(_) => {
-                read::<ValidatorSet>(value)?;
-            }
+            StateKey::Validators(epoch) => drop(self.sets.insert(*epoch, read(value)?)),
             StateKey::Organisation(id) => {
                 read::<Organisation>(value)?;
                 self.organisations.insert(id.clone());
@@ -141,9 +156,7 @@ impl Books {
                     self.administrators.insert(key.clone());
                 }
             }
-            StateKey::Evidence(..) => {
-                read::<RecordedEvidence>(value)?;
-            }
+            StateKey::Evidence(..) => self.evidence.push((key.clone(), read(value)?)),
             StateKey::Nonce(..) | StateKey::Unauthorised(_) => {
                 read::<Marker>(value)?;
                 self.markers.insert(key.clone());
@@ -203,6 +216,51 @@ impl Books {
         }
     }
 
+    /// Names and keys are unique within a set, and keys sound, or it could not be read.
+    fn check_validators(&self, state: &State) -> Result<(), Violation> {
+        if !self.sets.contains_key(&EpochNumber::ZERO) {
+            return Err(Violation::Validators { epoch: EpochNumber::ZERO });
+        }
+        let latest = epoch_of(state).saturating_add(2);
+        for (epoch, set) in &self.sets {
+            if *epoch > latest {
+                return Err(Violation::Validators { epoch: *epoch });
+            }
+            if set.members().iter().any(|member| !self.organisations.contains(&member.organisation)) {
+                return Err(Violation::Dangling { key: StateKey::Validators(*epoch) });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_evidence(&self, state: &State) -> Result<(), Violation> {
+        for (key, recorded) in &self.evidence {
+            if !self.convicts(state, key, recorded) {
+                return Err(Violation::Evidence { key: key.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn convicts(&self, state: &State, key: &StateKey, recorded: &RecordedEvidence) -> bool {
+        let RecordedEvidence { accusation, height } = recorded;
+        let Accusation { identity, validator, evidence } = accusation;
+        let own_key = accusation.check().map(|kind| StateKey::Evidence(identity.epoch, *validator, kind));
+        let set = self.sets.range(..=identity.epoch).next_back().map(|(_, set)| set);
+        let parameters = state.parameters();
+        let signed = |check: SignatureCheck| check.key.verify(check.domain, &check.message, &check.signature);
+        own_key.as_ref() == Ok(key)
+            && *height <= state.height()
+            && identity.chain == state.chain()
+            && parameters.as_ref().is_some_and(|parameters| {
+                parameters.hash() == identity.parameters && identity.epoch <= parameters.epoch_of(*height)
+            })
+            && set.is_some_and(|set| {
+                set.hash() == identity.validators && set.key(evidence.signer()) == Some(validator)
+            })
+            && accusation.signature_checks().into_iter().all(signed)
+    }
+
     fn check_orders(&self, state: &State) -> Result<(), Violation> {
         let order = |what| Violation::Order { what };
         if !state.assets(None).map(|(id, _)| id).eq(self.assets.keys().copied()) {
@@ -217,6 +275,142 @@ impl Books {
         if administrators != self.administrators {
             return Err(order("administrators"));
         }
+        if !state.validator_changes().eq(self.sets.keys().copied()) {
+            return Err(order("validators"));
+        }
         Ok(())
+    }
+}
+
+/// The epoch of the block that left a state.
+fn epoch_of(state: &State) -> EpochNumber {
+    state.parameters().map_or(EpochNumber::ZERO, |parameters| parameters.epoch_of(state.height()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Place;
+    use quorate_genesis::Genesis;
+    use quorate_genesis::build::Draft;
+    use quorate_primitives::certificate::Claim;
+    use quorate_primitives::codec::{Text, encode};
+    use quorate_primitives::evidence::{Evidence, EvidenceKind};
+    use quorate_primitives::validators::{EpochIdentity, Validator};
+    use quorate_primitives::{Height, SecretKey, Timestamp, View};
+
+    fn secret(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32].into())
+    }
+
+    fn genesis() -> Genesis {
+        let mut draft = Draft::new("test", "qtest", Timestamp::new(1_800_000_000_000));
+        draft.parameters.epoch_length = 10;
+        draft.organisation("acme", "ACME", "admin").account("admin", "acme", secret(9).public_key());
+        draft.validator("n1", "acme", secret(1).public_key());
+        draft.validator("n2", "acme", secret(2).public_key());
+        draft.build().unwrap()
+    }
+
+    /// The genesis with more entries, as if it were the state after a block of epoch 1.
+    fn later(more: Vec<(StateKey, Vec<u8>)>) -> State {
+        let genesis = genesis();
+        let place = Place { chain: genesis.hash(), height: Height::new(15), time: genesis.time };
+        State::from_entries(place, genesis.state().into_iter().chain(more))
+    }
+
+    fn recorded(key_seed: u8, index: u8) -> (StateKey, RecordedEvidence) {
+        let genesis = genesis();
+        let identity = EpochIdentity { epoch: EpochNumber::new(1), ..*genesis.trusted().identity() };
+        let vote = |byte: u8| {
+            let claim = Claim::Notarize { view: View::new(1), block: Hash::from_bytes([byte; 32]) };
+            claim.sign(&identity.context(), index, &secret(key_seed))
+        };
+        let (evidence, validator) =
+            (Evidence { first: vote(1), second: vote(2) }, secret(key_seed).public_key());
+        let key = StateKey::Evidence(identity.epoch, validator, EvidenceKind::DoubleNotarize);
+        let accusation = Accusation { identity, validator, evidence };
+        (key, RecordedEvidence { accusation, height: Height::new(12) })
+    }
+
+    #[test]
+    fn validators_up_to_two_epochs_ahead_are_sound() {
+        let set = encode(&genesis().validators);
+        let sets = |epoch| vec![(StateKey::Validators(EpochNumber::new(epoch)), set.clone())];
+        assert_eq!(audit(&later(sets(3))), Ok(()));
+        let epoch = EpochNumber::new(4);
+        assert_eq!(audit(&later(sets(4))), Err(Violation::Validators { epoch }));
+    }
+
+    #[test]
+    fn a_state_without_validators_is_found() {
+        let genesis = genesis();
+        let place = Place { chain: genesis.hash(), height: Height::ZERO, time: genesis.time };
+        let rest = genesis.state().into_iter().filter(|(key, _)| !matches!(key, StateKey::Validators(_)));
+        let epoch = EpochNumber::ZERO;
+        assert_eq!(audit(&State::from_entries(place, rest)), Err(Violation::Validators { epoch }));
+    }
+
+    #[test]
+    fn a_set_with_a_name_or_key_twice_is_found() {
+        let key = StateKey::Validators(EpochNumber::new(2));
+        let members = genesis().validators.members().to_vec();
+        let [first, second] = [0, 1].map(|index: usize| members[index].clone());
+        let same_name = Validator { name: first.name.clone(), ..second.clone() };
+        let same_key = Validator { key: first.key, ..second };
+        for twin in [same_name, same_key] {
+            let state = later(vec![(key.clone(), encode(&vec![first.clone(), twin]))]);
+            assert_eq!(audit(&state), Err(Violation::Unreadable { key: key.clone() }));
+        }
+    }
+
+    #[test]
+    fn a_validator_of_an_unknown_organisation_is_found() {
+        let key = StateKey::Validators(EpochNumber::new(1));
+        let name = Text::new("n1").unwrap();
+        let stranger = Validator { name, organisation: "beta".parse().unwrap(), key: secret(1).public_key() };
+        let state = later(vec![(key.clone(), encode(&vec![stranger]))]);
+        assert_eq!(audit(&state), Err(Violation::Dangling { key }));
+    }
+
+    #[test]
+    fn evidence_that_convicts_is_sound() {
+        let (key, evidence) = recorded(2, 1);
+        assert_eq!(audit(&later(vec![(key, encode(&evidence))])), Ok(()));
+    }
+
+    #[test]
+    fn evidence_that_convicts_nobody_is_found() {
+        let (key, good) = recorded(2, 1);
+        let changed = |change: fn(&mut RecordedEvidence)| {
+            let mut evidence = good.clone();
+            change(&mut evidence);
+            (key.clone(), evidence)
+        };
+        let wrong = [
+            recorded(2, 0),
+            recorded(3, 1),
+            (
+                StateKey::Evidence(EpochNumber::ZERO, secret(2).public_key(), EvidenceKind::DoubleNotarize),
+                good.clone(),
+            ),
+            (
+                StateKey::Evidence(EpochNumber::new(1), secret(2).public_key(), EvidenceKind::DoubleFinalize),
+                good.clone(),
+            ),
+            changed(|evidence| evidence.height = Height::new(16)),
+            changed(|evidence| evidence.height = Height::new(10)),
+            changed(|evidence| evidence.accusation.identity.chain = Hash::ZERO),
+            changed(|evidence| evidence.accusation.identity.parameters = Hash::ZERO),
+            changed(|evidence| evidence.accusation.identity.validators = Hash::ZERO),
+            changed(|evidence| evidence.accusation.identity.anchor_outcome = Hash::from_bytes([1; 32])),
+            changed(|evidence| {
+                evidence.accusation.evidence.second = evidence.accusation.evidence.first.clone()
+            }),
+        ];
+        for (key, evidence) in wrong {
+            let found = audit(&later(vec![(key.clone(), encode(&evidence))]));
+            assert_eq!(found, Err(Violation::Evidence { key }), "{evidence:?}");
+        }
     }
 }

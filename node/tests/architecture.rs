@@ -115,7 +115,7 @@ fn every_source_file_begins_with_a_module_comment() {
 
 #[test]
 fn pure_crates_ban_clocks_threads_and_unordered_maps() {
-    for folder in ["primitives", "genesis", "consensus", "ledger", "replica"] {
+    for folder in ["primitives", "genesis", "consensus", "ledger", "replica", "service"] {
         let rules: toml::Table =
             fs::read_to_string(root().join(folder).join("clippy.toml")).unwrap().parse().unwrap();
         let banned = |key: &str| rules[key].to_string();

@@ -30,15 +30,15 @@ struct Waiting {
 impl Replica {
     /// A validator provably broke the rules.
     pub(crate) fn accuse(&mut self, evidence: Evidence) {
-        self.out.effects.push(Effect::Evidence(Box::new(evidence.clone())));
         let (Some(kind), Some(validator)) = (evidence.kind(), self.members.key(evidence.signer())) else {
             return;
         };
+        let accusation = Accusation { identity: self.identity, validator, evidence };
+        self.out.effects.push(Effect::Evidence(Box::new(accusation.clone())));
         let key = (self.epoch(), validator, kind);
         if self.accusations.0.len() >= WAITING_MAX || self.is_recorded(&key) {
             return;
         }
-        let accusation = Accusation { identity: self.identity, validator, evidence };
         self.accusations.0.entry(key).or_insert(Waiting { accusation, sent: None });
         self.flush();
     }

@@ -1,8 +1,9 @@
 //! What enters the machine and what leaves it.
-use quorate_consensus::{Evidence, Message, Proposal, Ticket};
+use quorate_consensus::{Message, Proposal, Ticket};
 use quorate_primitives::block::Payload;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Claim, Vote};
+use quorate_primitives::evidence::Accusation;
 use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
@@ -159,8 +160,8 @@ pub enum Effect {
     /// A block became final and is in the ledger. In order of height, each height once in a process
     /// life.
     Committed(Arc<Committed>),
-    /// Proof that a validator broke the rules, for people.
-    Evidence(Box<Evidence>),
+    /// Proof that a validator broke the rules, for people. It also travels into a block.
+    Evidence(Box<Accusation>),
     /// An honest peer would not have done this; stop talking to it for a while.
     Ban {
         /// Whom.

@@ -78,6 +78,7 @@ mod replica;
 pub mod serve;
 pub mod settings;
 mod sync;
+pub mod vote_log;
 pub mod wire;
 
 pub use answer::{Admitted, Committed, Fault, Refusal, Stall, Status, Voice};

@@ -162,11 +162,12 @@ impl Replica {
             self.refuse(event);
             return std::mem::take(&mut self.out);
         }
+        let voted = self.me.is_some();
         self.dispatch(event);
         self.run();
         self.arm_execute();
         self.arm_fetch();
-        if self.me.is_none() {
+        if !voted && self.me.is_none() {
             // Who does not vote has nothing to remember but that it forgot.
             self.out.journal.clear();
         }

@@ -15,4 +15,4 @@ pub mod server;
 pub use api::{ApiError, ErrorKind, ErrorObject};
 pub use backend::Backend;
 pub use client::{Client, ClientError};
-pub use server::{Limits, Server, Settings};
+pub use server::{Direct, Limits, Server, Settings};

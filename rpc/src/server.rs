@@ -3,7 +3,8 @@
 //! A connection passes, in this order: the cap on connections (`permits`), the deadline for heads
 //! (hyper), the check of Host, Origin and body (`gate`), the JSON-RPC library, the deadline and count
 //! of calls (`guard`), and the table of methods (`dispatch`). The library alone would let a client
-//! hold connections and send bodies for ever. Source: docs/architecture.md.
+//! hold connections and send bodies for ever. [`Direct`] leads to the same table without sockets.
+//! Source: docs/architecture.md.
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -25,6 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
+mod direct;
 mod dispatch;
 mod gate;
 mod guard;
@@ -34,6 +36,7 @@ mod permits;
 mod stream;
 mod subscriptions;
 
+pub use direct::Direct;
 pub use limits::Limits;
 pub use observer::{Observer, Refusal, Unobserved};
 

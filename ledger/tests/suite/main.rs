@@ -8,6 +8,8 @@
 mod accounts;
 mod assets;
 mod blocks;
+mod evidence;
+mod governance;
 mod naive;
 mod permissions;
 mod proofs;

@@ -3,9 +3,12 @@
 use quorate_genesis::Genesis;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome, history_leaf};
-use quorate_primitives::codec::{List, encode};
+use quorate_primitives::bundle::Bundle;
+use quorate_primitives::codec::{List, Text, encode};
+use quorate_primitives::evidence::{Accusation, EvidenceKind, RecordedEvidence};
 use quorate_primitives::merkle::{Leaf, list_root, tree_root};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
+use quorate_primitives::signed::Verified;
 use quorate_primitives::state::{
     Account, Asset, AssetId, Balance, Capabilities, Delegation, Grant, Marker, Organisation, OrganisationId,
     Parameters, Permission, Scope, StateKey, Status, value_hash,
@@ -13,7 +16,8 @@ use quorate_primitives::state::{
 use quorate_primitives::transaction::{
     Assert, Nonce, Operation, Output, Quantity, SignedTransaction, Transaction,
 };
-use quorate_primitives::{Amount, Hash, Timestamp};
+use quorate_primitives::validators::{Validator, ValidatorSet};
+use quorate_primitives::{Amount, Domain, EpochNumber, Hash, PublicKey, Signature, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 type GrantKey = (AccountId, Permission, Scope);
@@ -25,24 +29,26 @@ struct Books {
     assets: BTreeMap<AssetId, Asset>,
     balances: BTreeMap<(AccountId, AssetId), Balance>,
     grants: BTreeMap<GrantKey, Grant>,
+    sets: BTreeMap<EpochNumber, Vec<Validator>>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Naive {
     chain: Hash,
     parameters: Parameters,
-    fixed: Vec<(StateKey, Vec<u8>)>,
     organisations: BTreeMap<OrganisationId, Organisation>,
     books: Books,
     nonces: BTreeMap<(AccountId, Nonce), Marker>,
     unauthorised: BTreeMap<Hash, Marker>,
+    evidence: BTreeMap<(EpochNumber, PublicKey, EvidenceKind), RecordedEvidence>,
     blocks: Vec<Hash>,
-    next_validators: Hash,
 }
 
 struct Act<'a> {
     books: &'a mut Books,
     organisations: &'a BTreeMap<OrganisationId, Organisation>,
+    chain: Hash,
+    epoch: EpochNumber,
     time: Timestamp,
     memo: bool,
     events: Vec<Event>,
@@ -72,36 +78,35 @@ impl Naive {
                 .iter()
                 .map(|(account, permission, scope, grant)| ((*account, *permission, scope.clone()), *grant))
                 .collect(),
+            sets: BTreeMap::from([(EpochNumber::ZERO, genesis.validators.members().to_vec())]),
         };
-        let is_fixed = |key: &StateKey| matches!(key, StateKey::Parameters | StateKey::Validators(_));
         Self {
             chain: genesis.hash(),
             parameters: genesis.parameters.clone(),
-            fixed: genesis.state().into_iter().filter(|(key, _)| is_fixed(key)).collect(),
             organisations: genesis.organisations.iter().cloned().collect(),
             books,
             nonces: BTreeMap::new(),
             unauthorised: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             blocks: Vec::new(),
-            next_validators: genesis.validators.hash(),
         }
     }
 
     /// Executes a block on top of all before, and returns its receipts and outcome.
-    pub(crate) fn block(
-        &mut self,
-        header: &Header,
-        transactions: &[&SignedTransaction],
-    ) -> (Vec<Receipt>, Outcome) {
+    pub(crate) fn block(&mut self, header: &Header, bundles: &[Verified<Bundle>]) -> (Vec<Receipt>, Outcome) {
         self.sweep(header.time);
-        let receipts: Vec<Receipt> =
-            transactions.iter().filter_map(|signed| self.transaction(header, signed)).collect();
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for bundle in bundles {
+            receipts
+                .extend(bundle.transactions().iter().filter_map(|signed| self.transaction(header, signed)));
+            bundle.accusations().iter().for_each(|accusation| self.accuse(header, accusation));
+        }
         let leaves: Vec<Hash> = receipts.iter().map(Receipt::leaf).collect();
         let outcome = Outcome {
             state_root: self.root(),
             receipts_root: list_root(&leaves),
             history_root: list_root(&self.blocks),
-            next_validators: self.next_validators,
+            next_validators: self.books.set_of(header.epoch.next()).hash(),
         };
         self.blocks.push(history_leaf(header.height, header.id(), outcome.digest()));
         (receipts, outcome)
@@ -116,7 +121,11 @@ impl Naive {
     }
 
     fn root(&self) -> Hash {
-        let mut entries: Vec<(StateKey, Vec<u8>)> = self.fixed.clone();
+        let mut entries = vec![(StateKey::Parameters, encode(&self.parameters))];
+        entries.extend(self.books.sets.iter().map(|(from, set)| (StateKey::Validators(*from), encode(set))));
+        entries.extend(self.evidence.iter().map(|((epoch, validator, kind), value)| {
+            (StateKey::Evidence(*epoch, *validator, *kind), encode(value))
+        }));
         entries.extend(
             self.organisations.iter().map(|(id, value)| (StateKey::Organisation(id.clone()), encode(value))),
         );
@@ -142,6 +151,19 @@ impl Naive {
             entries.iter().map(|(key, bytes)| Leaf { path: key.path(), value: value_hash(bytes) }).collect();
         leaves.sort_by_key(|leaf| leaf.path);
         tree_root(&leaves)
+    }
+
+    fn accuse(&mut self, header: &Header, accusation: &Accusation) {
+        let identity = &accusation.identity;
+        let set = self.books.set_of(identity.epoch);
+        let ours = (self.chain, self.parameters.hash(), set.hash());
+        let about_us = (identity.chain, identity.parameters, identity.validators) == ours;
+        let index = set.index_of(&accusation.validator);
+        let Some(kind) = accusation.evidence.kind() else { return };
+        if about_us && identity.epoch <= header.epoch && index == Some(accusation.evidence.signer()) {
+            let recorded = RecordedEvidence { accusation: accusation.clone(), height: header.height };
+            self.evidence.entry((identity.epoch, accusation.validator, kind)).or_insert(recorded);
+        }
     }
 
     fn transaction(&mut self, header: &Header, signed: &SignedTransaction) -> Option<Receipt> {
@@ -171,6 +193,8 @@ impl Naive {
         let mut act = Act {
             books: &mut books,
             organisations: &self.organisations,
+            chain: self.chain,
+            epoch: header.epoch,
             time: header.time,
             memo: !envelope.memo.is_empty(),
             events: Vec::new(),
@@ -206,6 +230,11 @@ impl Books {
 
     fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.balances.get(&(account, asset)).copied().unwrap_or_default()
+    }
+
+    fn set_of(&self, epoch: EpochNumber) -> ValidatorSet {
+        let (_, members) = self.sets.range(..=epoch).next_back().unwrap();
+        ValidatorSet::new(members.clone()).unwrap()
     }
 
     fn organisation_of(&self, account: &AccountId) -> Option<&OrganisationId> {
@@ -334,7 +363,71 @@ impl Act<'_> {
             Operation::Revoke { grantee, permission, scope } => {
                 self.revoke(actor, &(*grantee, *permission, scope.clone()))
             }
+            Operation::ValidatorAdd { validator, possession } => self.join(actor, validator, possession),
+            Operation::ValidatorRemove { name } => self.leave(actor, name),
+            Operation::ValidatorRotateKey { name, key, possession } => {
+                self.renew(actor, (name, *key), possession)
+            }
         }
+    }
+
+    fn members(&self) -> Vec<Validator> {
+        self.books.set_of(self.epoch.next().next()).members().to_vec()
+    }
+
+    fn elect(&mut self, members: Vec<Validator>, event: impl Fn(EpochNumber) -> Event) {
+        let from = self.epoch.next().next();
+        self.books.sets.insert(from, members);
+        self.events.push(event(from));
+    }
+
+    fn join(&mut self, actor: AccountId, new: &Validator, possession: &Signature) -> Done {
+        self.permitted(actor, Permission::ValidatorManage, &Scope::Chain, 0)?;
+        ensure(self.organisations.contains_key(&new.organisation), Failure::OrganisationUnknown)?;
+        let mut members = self.members();
+        let taken = |member: &Validator| member.name == new.name || member.key == new.key;
+        ensure(!members.iter().any(taken), Failure::ValidatorExists)?;
+        self.sound(new, possession)?;
+        ensure(members.len() < 128, Failure::ValidatorSetFull)?;
+        members.push(new.clone());
+        let Validator { name, organisation, key } = new;
+        self.elect(members, |from| Event::ValidatorAdded {
+            name: name.clone(),
+            organisation: organisation.clone(),
+            key: *key,
+            from,
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, actor: AccountId, name: &Text<32>) -> Done {
+        self.permitted(actor, Permission::ValidatorManage, &Scope::Chain, 0)?;
+        let (gone, rest): (Vec<_>, Vec<_>) =
+            self.members().into_iter().partition(|member| member.name == *name);
+        ensure(!gone.is_empty(), Failure::ValidatorUnknown)?;
+        ensure(!rest.is_empty(), Failure::ValidatorSetEmpty)?;
+        let key = gone[0].key;
+        self.elect(rest, |from| Event::ValidatorRemoved { name: name.clone(), key, from });
+        Ok(())
+    }
+
+    fn renew(&mut self, actor: AccountId, (name, key): (&Text<32>, PublicKey), proof: &Signature) -> Done {
+        let mut members = self.members();
+        let at = members.iter().position(|member| member.name == *name).ok_or(Failure::ValidatorUnknown)?;
+        let scope = Scope::Organisation(members[at].organisation.clone());
+        self.permitted(actor, Permission::ValidatorManage, &scope, 0)?;
+        ensure(members.iter().all(|member| member.key != key), Failure::ValidatorExists)?;
+        members[at].key = key;
+        self.sound(&members[at], proof)?;
+        self.elect(members, |from| Event::ValidatorKeyRotated { name: name.clone(), key, from });
+        Ok(())
+    }
+
+    fn sound(&self, new: &Validator, possession: &Signature) -> Done {
+        ensure(!new.name.as_str().is_empty() && new.key.check().is_ok(), Failure::ValidatorInvalid)?;
+        let message = encode(&(self.chain, new.name.clone(), new.organisation.clone(), new.key));
+        let proven = new.key.verify(Domain::SignPossession, &message, possession);
+        ensure(proven, Failure::PossessionInvalid)
     }
 
     fn permitted(&self, actor: AccountId, permission: Permission, scope: &Scope, amount: u128) -> Done {

@@ -3,14 +3,17 @@ use quorate_genesis::Genesis;
 use quorate_ledger::store::Memory;
 use quorate_ledger::{Ledger, State, audit};
 use quorate_primitives::address::AccountId;
+use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::{List, Text};
+use quorate_primitives::evidence::{Accusation, Evidence};
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::state::{
     Account, AssetId, Authority, Balance, Capabilities, Delegation, Permission, Scope, StateKey, Symbol,
     WeightedKey,
 };
 use quorate_primitives::transaction::{Action, Assert, Operation, Output, Quantity, SignedTransaction};
-use quorate_primitives::{Amount, Hash, Height, PublicKey, Timestamp};
+use quorate_primitives::validators::{EpochIdentity, Validator, ValidatorSet};
+use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,8 +23,14 @@ use std::sync::Arc;
 use crate::naive::Naive;
 use crate::world::*;
 
+/// Keys of accounts.
 const KEYS: u8 = 12;
-const PERMISSIONS: [Permission; 6] = [
+/// Keys and names of validators, those of the genesis among them.
+const VALIDATORS: std::ops::Range<u8> = 101..110;
+/// Short, so that sets change many times.
+const EPOCH_LENGTH: u64 = 30;
+const PERMISSIONS: [Permission; 7] = [
+    Permission::ValidatorManage,
     Permission::AssetMint,
     Permission::GrantManage,
     Permission::AccountCreate,
@@ -39,6 +48,9 @@ struct Generator {
     assets: Vec<AssetId>,
     balances: Vec<(AccountId, AssetId, u128)>,
     grants: Vec<Right>,
+    chain: Hash,
+    /// Validators of the epoch that can be changed.
+    members: Vec<Validator>,
 }
 
 type Right = (AccountId, Permission, Scope);
@@ -54,6 +66,8 @@ impl Generator {
             assets: Vec::new(),
             balances: Vec::new(),
             grants: Vec::new(),
+            chain: Hash::ZERO,
+            members: Vec::new(),
         }
     }
 
@@ -80,18 +94,88 @@ impl Generator {
         self.grants = state.entries().filter_map(grant).collect();
         self.balances = state.entries().filter_map(balance).collect();
         self.assets = state.assets(None).map(|(id, _)| id).collect();
+        self.chain = state.chain();
+        self.members = state.validators(EpochNumber::MAX).unwrap().members().to_vec();
     }
 
     /// One to three bundles, of which no two are the same.
-    fn lists(&mut self, state: &State, time: Timestamp) -> Vec<Vec<SignedTransaction>> {
+    fn lists(&mut self, state: &State, time: Timestamp) -> Vec<(Vec<SignedTransaction>, Vec<Accusation>)> {
         self.look(state);
         let bundles = self.rng.random_range(0..3);
         (0..bundles)
             .map(|_| {
-                let count = self.rng.random_range(1..4);
-                (0..count).map(|_| self.transaction(state.chain(), time)).collect()
+                let accusations: Vec<Accusation> = match self.rng.random_range(0..100) {
+                    0..12 => (0..self.rng.random_range(1..4)).map(|_| self.accusation(state)).collect(),
+                    _ => Vec::new(),
+                };
+                let least = usize::from(accusations.is_empty());
+                let count = self.rng.random_range(least..4);
+                ((0..count).map(|_| self.transaction(state.chain(), time)).collect(), accusations)
             })
             .collect()
+    }
+
+    /// Mostly of a validator of an epoch that has begun.
+    fn accusation(&mut self, state: &State) -> Accusation {
+        let parameters = state.parameters().unwrap();
+        let now = parameters.epoch_of(state.height().next());
+        let ago = self.rng.random_range(0..4);
+        let epoch = if self.chance(10) { now.next() } else { now.saturating_sub(ago) };
+        let of = if self.chance(10) { epoch.next() } else { epoch };
+        let set: ValidatorSet = state.validators(of).unwrap();
+        let identity = EpochIdentity {
+            chain: if self.chance(5) { Hash::ZERO } else { state.chain() },
+            epoch,
+            anchor: Hash::from_bytes([self.rng.random_range(0..2); 32]),
+            anchor_outcome: Hash::ZERO,
+            validators: set.hash(),
+            parameters: if self.chance(5) { Hash::ZERO } else { parameters.hash() },
+            version: 1,
+        };
+        let member = set.members().choose(&mut self.rng).unwrap();
+        let number = VALIDATORS.find(|number| key(*number).public_key() == member.key).unwrap();
+        let index = set.index_of(&member.key).unwrap() + u8::from(self.chance(10));
+        let view = View::new(self.rng.random_range(1..4));
+        let mut block = |byte: u8| Hash::from_bytes([self.rng.random_range(0..100) * 2 + byte; 32]);
+        let (one, other) = (block(0), block(1));
+        let finalize = |block| Claim::Finalize { view, block, outcome: Hash::ZERO };
+        let (first, second) = match self.rng.random_range(0..3) {
+            0 => (Claim::Notarize { view, block: one }, Claim::Notarize { view, block: other }),
+            1 => (finalize(one), finalize(other)),
+            _ => (Claim::Nullify { view }, finalize(one)),
+        };
+        let vote = |claim: Claim| claim.sign(&identity.context(), index, &key(number));
+        let evidence = Evidence { first: vote(first), second: vote(second) };
+        Accusation { identity, validator: member.key, evidence }
+    }
+
+    /// Mostly one that makes sense for the validators to come.
+    fn validator_operation(&mut self) -> Operation {
+        let number = self.rng.random_range(VALIDATORS);
+        let proving = if self.chance(8) { self.rng.random_range(VALIDATORS) } else { number };
+        let mut new = Validator { organisation: self.organisation(), ..validator(number) };
+        match self.rng.random_range(0..30) {
+            0 => new.name = Text::default(),
+            1 => new.name = validator(self.rng.random_range(VALIDATORS)).name,
+            2 => new.key = PublicKey::from_bytes([0; 32]),
+            _ => {}
+        }
+        let some = self.members.choose(&mut self.rng).unwrap().clone();
+        match self.rng.random_range(0..10) {
+            0..4 => {
+                let possession = new.prove_possession(&self.chain, &key(proving));
+                Operation::ValidatorAdd { validator: new, possession }
+            }
+            4..7 => {
+                let name = if self.chance(80) { some.name } else { new.name };
+                Operation::ValidatorRemove { name }
+            }
+            _ => {
+                let some = Validator { key: new.key, ..some };
+                let possession = some.prove_possession(&self.chain, &key(proving));
+                Operation::ValidatorRotateKey { name: some.name, key: some.key, possession }
+            }
+        }
     }
 
     fn transaction(&mut self, chain: Hash, time: Timestamp) -> SignedTransaction {
@@ -272,7 +356,8 @@ impl Generator {
                 Operation::Transfer { asset, to: self.account(), quantity, tag: Some([1; 8]) }
             }
             66..76 => self.transfer_many(actor),
-            76..91 => self.grant(time),
+            76..88 => self.grant(time),
+            88..93 => self.validator_operation(),
             _ => {
                 let (grantee, permission, scope) = self.right();
                 Operation::Revoke { grantee, permission, scope }
@@ -337,6 +422,9 @@ impl Generator {
 struct Reached {
     committed: usize,
     failures: BTreeSet<Failure>,
+    /// Sets of validators beyond the first.
+    sets: usize,
+    evidence: usize,
 }
 
 impl Reached {
@@ -351,7 +439,7 @@ impl Reached {
 }
 
 fn compare(seed: u64, blocks: usize) -> Reached {
-    let genesis: Genesis = genesis();
+    let genesis: Genesis = genesis_of_epochs(EPOCH_LENGTH);
     let memory = Arc::new(Memory::new());
     let mut ledger = Ledger::open(memory.clone(), &genesis).unwrap();
     let mut naive = Naive::new(&genesis);
@@ -364,13 +452,11 @@ fn compare(seed: u64, blocks: usize) -> Reached {
         // Now and then a second child of the same parent, which must not matter to the first.
         let children = if number % 7 == 0 { 2 } else { 1 };
         for remaining in (0..children).rev() {
-            let bundles = bundles(generator.lists(head.state(), time));
+            let bundles = accusing(generator.lists(head.state(), time));
             let header = child(&head, time, &bundles);
             let executed = ledger.execute(&head, &header, &bundles);
-            let transactions: Vec<&SignedTransaction> =
-                bundles.iter().flat_map(|bundle| bundle.transactions()).map(Arc::as_ref).collect();
             let mut reference = naive.clone();
-            let (receipts, outcome) = reference.block(&header, &transactions);
+            let (receipts, outcome) = reference.block(&header, &bundles);
             assert_eq!(executed.receipts(), receipts, "seed {seed}, block {number}");
             assert_eq!(executed.outcome(), &outcome, "seed {seed}, block {number}");
             if remaining == 0 {
@@ -387,6 +473,10 @@ fn compare(seed: u64, blocks: usize) -> Reached {
     }
     let again = Ledger::open(memory, &genesis).unwrap();
     assert_eq!(again.head().outcome(), ledger.head().outcome());
+    for (key, _) in again.head().state().entries() {
+        reached.sets += usize::from(matches!(key, StateKey::Validators(epoch) if *epoch > EpochNumber::ZERO));
+        reached.evidence += usize::from(matches!(key, StateKey::Evidence(..)));
+    }
     reached
 }
 
@@ -398,8 +488,12 @@ fn ten_thousand_random_blocks_give_what_the_naive_ledger_gives() {
     });
     let committed: usize = parts.iter().map(|part| part.committed).sum();
     assert!(committed > 4_000, "only {committed} transactions succeeded");
-    // No valid chain leads to the first; the longest transaction is too short for the second.
-    let unreachable = [Failure::BalanceOverflow, Failure::ReceiptTooLarge];
+    let sets: usize = parts.iter().map(|part| part.sets).sum();
+    let evidence: usize = parts.iter().map(|part| part.evidence).sum();
+    assert!(sets > 100 && evidence > 500, "only {sets} changes of validators, {evidence} pieces of evidence");
+    // No valid chain leads to the first; the longest transaction is too short for the second; there are
+    // fewer keys of validators than places.
+    let unreachable = [Failure::BalanceOverflow, Failure::ReceiptTooLarge, Failure::ValidatorSetFull];
     let reached = |failure: &Failure| parts.iter().any(|part| part.failures.contains(failure));
     let missed: Vec<&Failure> =
         Failure::ALL.iter().filter(|failure| !reached(failure) && !unreachable.contains(failure)).collect();

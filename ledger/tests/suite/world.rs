@@ -7,6 +7,7 @@ use quorate_primitives::block::{Header, PROTOCOL_VERSION, Payload};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::codec::{Blob, List, Text};
+use quorate_primitives::evidence::Accusation;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::state::{
@@ -17,7 +18,7 @@ use quorate_primitives::transaction::{
     Action, Assert, Nonce, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::validators::{Signers, Validator, ValidatorSet};
-use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Timestamp};
+use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Timestamp, View};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use std::sync::Arc;
@@ -106,13 +107,28 @@ pub(crate) const SPECIAL_ASSETS: [(&str, Capabilities); 4] = [
     ("OLD", Capabilities::MINTABLE),
 ];
 
-/// The founding document. GOLD is mintable; 1,000 units of each asset lie with Alice.
-pub(crate) fn genesis() -> Genesis {
-    let validator = |number: u8| Validator {
+/// The validator named after a key, with that key, run by alpha.
+pub(crate) fn validator(number: u8) -> Validator {
+    Validator {
         name: Text::new(&format!("v{number}")).unwrap(),
         organisation: organisation("alpha"),
         key: key(number).public_key(),
-    };
+    }
+}
+
+/// Some of these in order.
+pub(crate) fn validators(numbers: impl IntoIterator<Item = u8>) -> ValidatorSet {
+    ValidatorSet::new(numbers.into_iter().map(validator).collect()).unwrap()
+}
+
+/// The founding document of a chain whose epochs have this many blocks.
+pub(crate) fn genesis_of_epochs(epoch_length: u64) -> Genesis {
+    let genesis = genesis();
+    Genesis { parameters: Parameters { epoch_length, ..genesis.parameters.clone() }, ..genesis }
+}
+
+/// The founding document. GOLD is mintable; 1,000 units of each asset lie with Alice.
+pub(crate) fn genesis() -> Genesis {
     let mut accounts = vec![(shared(), account("alpha", authority(2, &[7, 8, 9], 0), Status::Active))];
     for (number, name) in [(ADMIN, "alpha"), (ALICE, "alpha"), (BOB, "beta"), (ISSUER, "beta")] {
         accounts.push((id(number), account(name, authority(1, &[number], 0), Status::Active)));
@@ -140,7 +156,7 @@ pub(crate) fn genesis() -> Genesis {
             payload_bytes_max: 1 << 20,
         },
         organisations: organisations.to_vec(),
-        validators: ValidatorSet::new((101..105).map(validator).collect()).unwrap(),
+        validators: validators(101..105),
         accounts,
         assets,
         balances,
@@ -223,10 +239,15 @@ pub(crate) fn transfer(symbol: &str, to: AccountId, amount: u128) -> Operation {
 
 /// Proves and bundles transactions, one bundle for each list.
 pub(crate) fn bundles(lists: Vec<Vec<SignedTransaction>>) -> Vec<Verified<Bundle>> {
+    accusing(lists.into_iter().map(|list| (list, Vec::new())).collect())
+}
+
+/// The same with accusations.
+pub(crate) fn accusing(lists: Vec<(Vec<SignedTransaction>, Vec<Accusation>)>) -> Vec<Verified<Bundle>> {
     let mut rng = ChaCha20Rng::from_seed([9; 32]);
-    let bundle = |(sequence, list): (u64, Vec<SignedTransaction>)| {
+    let bundle = |(sequence, (list, accusations)): (u64, (Vec<SignedTransaction>, Vec<Accusation>))| {
         let shared = list.into_iter().map(Arc::new).collect();
-        verify_bundle(Bundle::from_shared(0, sequence, shared).unwrap(), &mut rng).unwrap()
+        verify_bundle(Bundle::from_shared(0, sequence, shared, accusations).unwrap(), &mut rng).unwrap()
     };
     (0..).zip(lists).map(bundle).collect()
 }
@@ -234,13 +255,18 @@ pub(crate) fn bundles(lists: Vec<Vec<SignedTransaction>>) -> Vec<Verified<Bundle
 /// A header for a child of a block.
 pub(crate) fn child(parent: &Executed, time: Timestamp, bundles: &[Verified<Bundle>]) -> Header {
     let payload = Payload { bundles: List::new(bundles.iter().map(|bundle| bundle.id()).collect()).unwrap() };
+    let height = parent.height().next();
+    let epoch = parent.state().parameters().unwrap().epoch_of(height);
+    // Turns are counted anew in each epoch.
+    let same_epoch = parent.header().is_some_and(|header| header.epoch == epoch);
+    let parent_view = if same_epoch { parent.view() } else { View::ZERO };
     Header {
         chain: parent.state().chain(),
         version: PROTOCOL_VERSION,
-        epoch: EpochNumber::ZERO,
-        view: parent.view().next(),
-        height: parent.height().next(),
-        parent_view: parent.view(),
+        epoch,
+        view: parent_view.next(),
+        height,
+        parent_view,
         parent: parent.block(),
         time,
         proposer: 0,
@@ -248,7 +274,7 @@ pub(crate) fn child(parent: &Executed, time: Timestamp, bundles: &[Verified<Bund
     }
 }
 
-/// A certificate of three of the four validators.
+/// A certificate of three of the four validators of the first epoch.
 pub(crate) fn certify(genesis: &Genesis, executed: &Executed) -> Certificate {
     let outcome = executed.outcome().digest();
     let claim = Claim::Finalize { view: executed.view(), block: executed.block(), outcome };
@@ -304,14 +330,36 @@ impl World {
 
     /// The same with several bundles and another distance to the parent.
     pub(crate) fn block_of(&mut self, lists: Vec<Vec<SignedTransaction>>, step_ms: u64) -> Vec<Receipt> {
-        let bundles = bundles(lists);
+        self.commit(&bundles(lists), step_ms).receipts().to_vec()
+    }
+
+    /// Executes, audits and commits a block that makes these accusations.
+    pub(crate) fn accuse(&mut self, accusations: Vec<Accusation>) -> Executed {
+        self.commit(&accusing(vec![(Vec::new(), accusations)]), STEP_MS)
+    }
+
+    fn commit(&mut self, bundles: &[Verified<Bundle>], step_ms: u64) -> Executed {
         let head = self.ledger.head().clone();
-        let header = child(&head, head.time().saturating_add(step_ms), &bundles);
-        let executed = self.ledger.execute(&head, &header, &bundles);
+        let header = child(&head, head.time().saturating_add(step_ms), bundles);
+        let executed = self.ledger.execute(&head, &header, bundles);
         audit(executed.state()).unwrap();
         let certificate = certify(&self.genesis, &executed);
-        self.ledger.commit(executed.clone(), &bundles, Some(certificate)).unwrap();
-        executed.receipts().to_vec()
+        self.ledger.commit(executed.clone(), bundles, Some(certificate)).unwrap();
+        executed
+    }
+
+    /// Commits empty blocks until the next one is the first of an epoch.
+    pub(crate) fn enter(&mut self, epoch: u64) {
+        let parameters = self.genesis.parameters.clone();
+        while parameters.epoch_of(self.height().next()) < EpochNumber::new(epoch) {
+            self.block(vec![]);
+        }
+        assert_eq!(parameters.epoch_of(self.height().next()), EpochNumber::new(epoch));
+    }
+
+    /// The validators of an epoch as the last block left them.
+    pub(crate) fn validators(&self, epoch: u64) -> ValidatorSet {
+        self.ledger.head().state().validators(EpochNumber::new(epoch)).unwrap()
     }
 
     /// Executes one transaction in a block of its own.

@@ -1,35 +1,31 @@
-//! What clients ask a running node, answered from the last committed block.
+//! What clients ask a running node: its sockets, threads and waiting around [`quorate_service`].
 //!
-//! Answers about the state are as of the newest block that has a certificate of its own, with and
-//! without proofs, so that what is shown is what can be proven. Reads of the store happen on threads
-//! that may block.
-mod blocks;
-mod node;
-mod state;
+//! Each question is answered from one [`Snapshot`], taken when it comes in. What has to read the store
+//! happens on a thread that may block.
+mod heads;
 mod transactions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use quorate_genesis::Genesis;
-use quorate_ledger::store::StoreError;
-use quorate_ledger::{Reader, State};
 use quorate_primitives::address::AccountId;
-use quorate_primitives::light::FinalityProof;
 use quorate_primitives::state::{AssetId, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp};
+use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{
     AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, FinalityAnswer, Head,
     HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer, StateAnswer, TransactionAnswer,
     TransactionEvent, TransactionStatus, ValidatorsAnswer,
 };
-use quorate_rpc::{ApiError, Backend, ErrorKind};
+use quorate_rpc::{ApiError, Backend};
+use quorate_service::{Connection, Snapshot};
 
 use super::driver::DriverHandle;
 use super::feed::Feed;
+
+pub use quorate_service::Identity;
 
 /// A running node as its clients see it. Cheap to clone.
 #[derive(Clone)]
@@ -39,22 +35,6 @@ pub struct Api {
     identity: Arc<Identity>,
 }
 
-/// What does not change while a node runs.
-pub struct Identity {
-    /// The founding document.
-    pub genesis: Genesis,
-    /// Its hash.
-    pub chain: Hash,
-    /// The node's key.
-    pub key: PublicKey,
-    /// For people.
-    pub name: String,
-    /// Since when the node runs.
-    pub started: Timestamp,
-    /// Bounds of its pool.
-    pub pool: quorate_replica::settings::PoolLimits,
-}
-
 impl Api {
     /// Answers from this driver.
     #[must_use]
@@ -62,24 +42,38 @@ impl Api {
         Self { driver, feed, identity: Arc::new(identity) }
     }
 
-    /// The newest certified block and the state after it.
-    fn certified(&self) -> Answer<(FinalityProof, State)> {
-        let none = || ApiError::new(ErrorKind::NotReady, "no block with a certificate of its own yet");
-        self.driver.head().certified.clone().ok_or_else(none)
+    /// What the node knows now.
+    fn snapshot(&self) -> Snapshot {
+        let head = self.driver.head();
+        let (reader, identity) = (self.driver.reader().clone(), Arc::clone(&self.identity));
+        Snapshot::new(head.executed.clone(), head.certified.clone(), reader, identity)
     }
 
-    fn certified_height(&self) -> Option<Height> {
-        self.driver.head().certified.as_ref().map(|(proof, _)| proof.header.height)
-    }
-
-    /// Reads from the store on a thread that may block.
-    async fn read<T: Send + 'static>(
+    /// Answers from a snapshot taken now, on a thread that may block.
+    async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&Snapshot) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        let reader = self.driver.reader().clone();
-        let answered = tokio::task::spawn_blocking(move || question(&reader)).await;
-        answered.map_err(ApiError::internal)?.map_err(ApiError::internal)
+        let snapshot = self.snapshot();
+        tokio::task::spawn_blocking(move || question(&snapshot)).await.map_err(ApiError::internal)?
+    }
+
+    /// The peers with which a connection stands.
+    fn connections(&self) -> Vec<Connection> {
+        let connected = self.driver.peers().into_iter().filter(|peer| peer.connected);
+        connected.map(|peer| Connection { key: peer.key, address: peer.address }).collect()
+    }
+
+    /// Whether the node is where the others are, and can vote or serve proven answers.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.unready_because().is_none()
+    }
+
+    /// Why it is not, in plain words.
+    #[must_use]
+    pub fn unready_because(&self) -> Option<String> {
+        self.snapshot().unready_because(&self.driver.status())
     }
 }
 
@@ -89,27 +83,27 @@ impl Backend for Api {
     }
 
     async fn chain_info(&self) -> Answer<ChainInfo> {
-        Ok(self.info())
+        Ok(self.snapshot().chain_info())
     }
 
     async fn head(&self) -> Answer<Head> {
-        Ok(self.newest())
+        Ok(self.snapshot().head())
     }
 
     async fn block(&self, at: BlockAt, bodies: Bodies) -> Answer<Block> {
-        self.block_at(at, bodies).await
+        self.ask(move |snapshot| snapshot.block(at, bodies)).await
     }
 
     async fn header(&self, at: BlockAt) -> Answer<HeaderAnswer> {
-        self.header_at(at).await
+        self.ask(move |snapshot| snapshot.header(at)).await
     }
 
     async fn finality(&self, height: Option<Height>) -> Answer<FinalityAnswer> {
-        self.finality_of(height).await
+        self.ask(move |snapshot| snapshot.finality(height)).await
     }
 
     async fn validators(&self, epoch: Option<EpochNumber>) -> Answer<ValidatorsAnswer> {
-        self.validators_of(epoch)
+        self.snapshot().validators(epoch)
     }
 
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
@@ -121,43 +115,45 @@ impl Backend for Api {
     }
 
     async fn transaction(&self, id: Hash, proofs: Proofs) -> Answer<TransactionAnswer> {
-        self.transaction_with(id, proofs).await
+        let feed = Arc::clone(&self.feed);
+        self.ask(move |snapshot| snapshot.transaction(id, feed.pending(&id), proofs)).await
     }
 
     async fn transaction_status(&self, id: Hash) -> Answer<TransactionStatus> {
-        self.status_of(id).await
+        let feed = Arc::clone(&self.feed);
+        self.ask(move |snapshot| snapshot.transaction_status(id, feed.pending(&id))).await
     }
 
     async fn state(&self, keys: Vec<StateKey>, proofs: Proofs) -> Answer<StateAnswer> {
-        self.values(keys, proofs)
+        self.snapshot().state(keys, proofs)
     }
 
     async fn account(&self, id: AccountId, proofs: Proofs) -> Answer<AccountAnswer> {
-        self.account_of(id, proofs)
+        self.snapshot().account(id, proofs)
     }
 
     async fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<BalancesAnswer> {
-        self.balances_of(id, proofs)
+        self.snapshot().balances(id, proofs)
     }
 
     async fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<AssetAnswer> {
-        self.asset_of(id, proofs)
+        self.snapshot().asset(id, proofs)
     }
 
     async fn assets(&self, after: Option<AssetId>, limit: u32) -> Answer<AssetPage> {
-        self.asset_page(after, limit)
+        self.snapshot().assets(after, limit)
     }
 
     async fn node_status(&self) -> Answer<NodeStatus> {
-        Ok(self.node())
+        Ok(self.snapshot().node_status(&self.driver.status(), self.connections().len()))
     }
 
     async fn node_peers(&self) -> Answer<PeersAnswer> {
-        Ok(self.connected_peers())
+        Ok(self.snapshot().node_peers(self.connections()))
     }
 
     async fn mempool_stats(&self) -> Answer<MempoolStats> {
-        Ok(self.pool())
+        Ok(self.snapshot().mempool_stats(&self.driver.status()))
     }
 
     async fn heads(&self, from: Option<Cursor>) -> Answer<EventStream<HeadEvent>> {

@@ -13,7 +13,7 @@ use quorate_ledger::store::{Memory, Store};
 use quorate_node::io::driver::{
     DriverConfig, DriverHandle, NetworkConfig, PeerAddress, StartError, SubmitError, spawn,
 };
-use quorate_node::io::journal::{Identity, Journal, JournalConfig, JournalError};
+use quorate_node::io::journal::{JournalConfig, JournalError, RealFiles};
 use quorate_node::io::net::{Network, NetworkEvent, NetworkIdentity};
 use quorate_node::io::timers::wall_clock;
 use quorate_primitives::address::AccountId;
@@ -23,8 +23,9 @@ use quorate_primitives::state::{AssetId, Authority, Capabilities, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, SecretKey, Signature};
+use quorate_primitives::{Amount, Hash, Height, PublicKey, SecretKey, Signature};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, VoteLog, VoteLogError};
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Admitted, LogRecord, PeerMessage, Settings};
 use tempfile::TempDir;
@@ -328,11 +329,10 @@ fn logged_claims(world: &World, index: usize) -> Vec<Claim> {
         let path = file.unwrap().path();
         std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
-    let identity =
-        Identity { chain: world.genesis.hash(), key: key(1, index).public_key(), epoch: EpochNumber::ZERO };
+    let identity = Identity { chain: world.genesis.hash(), key: key(1, index).public_key() };
     let config = JournalConfig { folder: copy.path().to_owned(), marker_folder: copy.path().join("key") };
     let mut claims = Vec::new();
-    Journal::open(config, identity, |bytes| {
+    VoteLog::open(RealFiles::new(config).unwrap(), identity, &[], |bytes| {
         if let Ok(LogRecord::Consensus(Record::Own(claim))) = codec::decode(bytes, RECORD_BYTES_MAX) {
             claims.push(claim);
         }
@@ -372,5 +372,5 @@ async fn a_folder_in_use_and_a_lost_vote_log_are_refused() {
     drop(node);
     std::fs::remove_dir_all(world.data(0)).unwrap();
     let forgetful = spawn(world.config(0)).await.map(|_| ());
-    assert!(matches!(forgetful, Err(StartError::Journal(JournalError::Amnesia { .. }))));
+    assert!(matches!(forgetful, Err(StartError::Journal(JournalError::Log(VoteLogError::Damaged { .. })))));
 }

@@ -27,12 +27,16 @@ pub(crate) fn usd() -> AssetId {
 
 /// Validators `n1`, `n2`, … with the keys of seeds 1, 2, … run by `acme`.
 pub(crate) fn validators(count: u8) -> ValidatorSet {
-    let member = |seed| Validator {
+    ValidatorSet::new((1..=count).map(validator).collect()).unwrap()
+}
+
+/// One of these validators.
+pub(crate) fn validator(seed: u8) -> Validator {
+    Validator {
         name: Text::new(&format!("n{seed}")).unwrap(),
         organisation: "acme".parse().unwrap(),
         key: public(seed),
-    };
-    ValidatorSet::new((1..=count).map(member).collect()).unwrap()
+    }
 }
 
 /// Randomness that is the same in every run.

@@ -8,7 +8,7 @@ use quorate_primitives::light::{FINALITY_BYTES_MAX, FinalityProof, Finalized, Li
 use quorate_primitives::merkle::{ListProof, ProofError};
 use quorate_primitives::numbers::{Amount, EpochNumber, Height, Timestamp, View};
 use quorate_primitives::receipt::{Receipt, Verdict};
-use quorate_primitives::state::{Balance, Grant, StateGroup, StateKey};
+use quorate_primitives::state::{Balance, Grant, Parameters, StateGroup, StateKey};
 use quorate_primitives::validators::Signers;
 
 use crate::fixtures::{account, secret, usd, validators};
@@ -17,7 +17,7 @@ use crate::samples::{self, ALICE, BOB, CHAIN};
 use crate::trees::{prove, prove_group};
 
 fn trusted() -> TrustedEpoch {
-    TrustedEpoch::genesis(CHAIN, samples::parameters().hash(), validators(4))
+    TrustedEpoch::genesis(CHAIN, &samples::parameters(), validators(4))
 }
 
 fn finalized() -> Finalized {
@@ -188,7 +188,8 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "signatures in another epoch's context",
         |proof| {
-            let other = TrustedEpoch::genesis(CHAIN, Hash::ZERO, validators(4)).context();
+            let parameters = Parameters { clock_bound_ms: 501, ..samples::parameters() };
+            let other = TrustedEpoch::genesis(CHAIN, &parameters, validators(4)).context();
             proof.certificate = samples::certificate(proof.certificate.claim, &other, &[0, 1, 3]);
         },
         |error| *error == LightError::Certificate(CertificateError::BadSignature { index: 0 }),
@@ -336,7 +337,7 @@ fn another_block_is_no_ancestor() {
 fn a_quorum_of_another_set_proves_nothing() {
     let [_, (header, outcome)] = samples::blocks();
     for count in [1, 3, 5, 7] {
-        let other = TrustedEpoch::genesis(CHAIN, samples::parameters().hash(), validators(count));
+        let other = TrustedEpoch::genesis(CHAIN, &samples::parameters(), validators(count));
         let proof = resigned(header.clone(), outcome, &[0, 1, 3]);
         assert!(matches!(proof.verify(&other), Err(LightError::Certificate(_))), "{count}");
     }

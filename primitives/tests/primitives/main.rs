@@ -3,7 +3,10 @@
 
 mod address;
 mod dependencies;
+mod epochs;
+mod evidence;
 mod fixtures;
+mod handover;
 mod light;
 mod merkle;
 mod numbers;

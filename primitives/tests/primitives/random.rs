@@ -4,9 +4,10 @@ use quorate_primitives::block::{Header, Outcome, Payload};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim, Vote};
 use quorate_primitives::codec::{Blob, List, Text};
+use quorate_primitives::evidence::{Accusation, Evidence, EvidenceKind, RecordedEvidence};
 use quorate_primitives::hash::Hash;
 use quorate_primitives::keys::{PublicKey, Signature};
-use quorate_primitives::light::FinalityProof;
+use quorate_primitives::light::{FinalityProof, Handover};
 use quorate_primitives::merkle::{GroupProof, Leaf, ListProof, StateProof, Step};
 use quorate_primitives::numbers::{Amount, EpochNumber, Height, Timestamp, View};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
@@ -17,7 +18,7 @@ use quorate_primitives::state::{
 use quorate_primitives::transaction::{
     Action, Assert, Operation, Output, Quantity, SignedTransaction, Transaction,
 };
-use quorate_primitives::validators::Signers;
+use quorate_primitives::validators::{EpochIdentity, Signers, Validator, ValidatorSet};
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl Random {
 
     fn operation(&mut self) -> Operation {
         let asset = self.asset_id();
-        match self.below(10) {
+        match self.below(13) {
             0 => Operation::AccountCreate {
                 organisation: self.organisation_id(),
                 authority: self.authority(),
@@ -175,12 +176,23 @@ impl Random {
                 expires: self.option(Self::time),
                 delegation: self.delegation(),
             },
-            _ => Operation::Revoke {
+            9 => Operation::Revoke {
                 grantee: self.account(),
                 permission: self.permission(),
                 scope: self.scope(),
             },
+            10 => Operation::ValidatorAdd { validator: self.validator(), possession: self.signature() },
+            11 => Operation::ValidatorRemove { name: self.text() },
+            _ => Operation::ValidatorRotateKey {
+                name: self.text(),
+                key: self.key(),
+                possession: self.signature(),
+            },
         }
+    }
+
+    fn validator(&mut self) -> Validator {
+        Validator { name: self.text(), organisation: self.organisation_id(), key: self.key() }
     }
 
     fn output(&mut self) -> Output {
@@ -219,8 +231,11 @@ impl Random {
     }
 
     pub(crate) fn bundle(&mut self) -> Bundle {
-        let transactions = (0..=self.below(2)).map(|_| Arc::new(self.transaction())).collect();
-        Bundle::from_shared(self.0.random(), self.number(), transactions).unwrap()
+        let count = self.below(3);
+        let transactions = (0..count).map(|_| Arc::new(self.transaction())).collect();
+        let least = usize::from(count == 0);
+        let accusations = (0..least + self.below(3)).map(|_| self.accusation()).collect();
+        Bundle::from_shared(self.0.random(), self.number(), transactions, accusations).unwrap()
     }
 
     pub(crate) fn payload(&mut self) -> Payload {
@@ -269,9 +284,52 @@ impl Random {
         FinalityProof { header: self.header(), outcome: self.outcome(), certificate: self.certificate() }
     }
 
+    pub(crate) fn identity(&mut self) -> EpochIdentity {
+        EpochIdentity {
+            chain: self.hash(),
+            epoch: EpochNumber::new(self.number()),
+            anchor: self.hash(),
+            anchor_outcome: self.hash(),
+            validators: self.hash(),
+            parameters: self.hash(),
+            version: self.0.random(),
+        }
+    }
+
+    /// Of a kind that exists; its signatures are not valid.
+    pub(crate) fn accusation(&mut self) -> Accusation {
+        let (view, signer) = (View::new(self.number()), self.0.random());
+        let finalize =
+            |random: &mut Self| Claim::Finalize { view, block: random.hash(), outcome: random.hash() };
+        let (first, second) = match self.below(3) {
+            0 => {
+                let notarize = |random: &mut Self| Claim::Notarize { view, block: random.hash() };
+                (notarize(self), notarize(self))
+            }
+            1 => (finalize(self), finalize(self)),
+            _ => (Claim::Nullify { view }, finalize(self)),
+        };
+        let mut vote = |claim| Vote { claim, signer, signature: self.signature() };
+        let evidence = Evidence { first: vote(first), second: vote(second) };
+        Accusation { identity: self.identity(), validator: self.key(), evidence }
+    }
+
+    pub(crate) fn recorded_evidence(&mut self) -> RecordedEvidence {
+        RecordedEvidence { accusation: self.accusation(), height: Height::new(self.number()) }
+    }
+
+    pub(crate) fn handover(&mut self) -> Handover {
+        Handover { boundary: self.finality(), validators: self.validator_set() }
+    }
+
+    fn evidence_kind(&mut self) -> EvidenceKind {
+        [EvidenceKind::DoubleNotarize, EvidenceKind::DoubleFinalize, EvidenceKind::NullifyAndFinalize]
+            [self.below(3)]
+    }
+
     pub(crate) fn state_key(&mut self) -> StateKey {
         let account = self.account();
-        match self.below(9) {
+        match self.below(10) {
             0 => StateKey::Parameters,
             1 => StateKey::Validators(EpochNumber::new(self.number())),
             2 => StateKey::Organisation(self.organisation_id()),
@@ -280,7 +338,8 @@ impl Random {
             5 => StateKey::Balance(account, self.asset_id()),
             6 => StateKey::Grant(account, self.permission(), self.scope()),
             7 => StateKey::Nonce(account, self.bytes()),
-            _ => StateKey::Unauthorised(self.hash()),
+            8 => StateKey::Unauthorised(self.hash()),
+            _ => StateKey::Evidence(EpochNumber::new(self.number()), self.key(), self.evidence_kind()),
         }
     }
 
@@ -320,7 +379,7 @@ impl Random {
 
     fn event(&mut self) -> Event {
         let (asset, account, amount) = (self.asset_id(), self.account(), self.amount());
-        match self.below(9) {
+        match self.below(12) {
             0 => Event::AccountCreated { account, organisation: self.organisation_id() },
             1 => Event::AuthoritySet { account, version: self.0.random() },
             2 => Event::AssetCreated { asset, issuer: account },
@@ -337,7 +396,23 @@ impl Random {
                 scope: self.scope(),
                 granter: self.account(),
             },
-            _ => Event::Revoked { grantee: account, permission: self.permission(), scope: self.scope() },
+            8 => Event::Revoked { grantee: account, permission: self.permission(), scope: self.scope() },
+            9 => Event::ValidatorAdded {
+                name: self.text(),
+                organisation: self.organisation_id(),
+                key: self.key(),
+                from: EpochNumber::new(self.number()),
+            },
+            10 => Event::ValidatorRemoved {
+                name: self.text(),
+                key: self.key(),
+                from: EpochNumber::new(self.number()),
+            },
+            _ => Event::ValidatorKeyRotated {
+                name: self.text(),
+                key: self.key(),
+                from: EpochNumber::new(self.number()),
+            },
         }
     }
 
@@ -401,7 +476,7 @@ impl Random {
         }
     }
 
-    pub(crate) fn validator_set(&mut self) -> quorate_primitives::validators::ValidatorSet {
+    pub(crate) fn validator_set(&mut self) -> ValidatorSet {
         validators(u8::try_from(self.below(5) + 1).unwrap())
     }
 }

@@ -4,8 +4,10 @@ use quorate_primitives::block::{Header, Outcome, Payload, history_leaf};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::codec::{self, Blob, List, Text};
+use quorate_primitives::evidence::{Accusation, Evidence, EvidenceKind, RecordedEvidence};
 use quorate_primitives::hash::{Domain, Hash, hash};
-use quorate_primitives::light::FinalityProof;
+use quorate_primitives::keys::Signature;
+use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
 use quorate_primitives::merkle::{Leaf, list_root, tree_root};
 use quorate_primitives::numbers::{Amount, EpochNumber, Height, Timestamp, View};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
@@ -16,10 +18,10 @@ use quorate_primitives::state::{
 use quorate_primitives::transaction::{
     Action, Assert, Operation, Output, Quantity, SignedTransaction, Transaction,
 };
-use quorate_primitives::validators::{EpochIdentity, Signers};
+use quorate_primitives::validators::{EpochIdentity, Signers, Validator};
 use std::sync::Arc;
 
-use crate::fixtures::{account, public, secret, usd, validators};
+use crate::fixtures::{account, public, secret, usd, validator, validators};
 
 pub(crate) const ALICE: u8 = 17;
 pub(crate) const BOB: u8 = 18;
@@ -111,7 +113,33 @@ fn operations() -> Vec<Operation> {
             delegation: Delegation::Allowed,
         },
         Operation::Revoke { grantee: bob, permission: Permission::ReadOwn, scope: Scope::Account(alice) },
+        Operation::ValidatorAdd { validator: validator(5), possession: possession(&validator(5), 5) },
+        Operation::ValidatorRemove { name: validator(3).name },
+        Operation::ValidatorRotateKey {
+            name: rotated().name,
+            key: rotated().key,
+            possession: possession(&rotated(), 6),
+        },
     ]
+}
+
+/// The fourth validator with another key.
+pub(crate) fn rotated() -> Validator {
+    Validator { key: public(6), ..validator(4) }
+}
+
+pub(crate) fn possession(validator: &Validator, seed: u8) -> Signature {
+    validator.prove_possession(&CHAIN, &secret(seed))
+}
+
+/// The second validator notarizes two blocks of one view.
+pub(crate) fn accusation() -> Accusation {
+    let vote = |byte: u8| {
+        let claim = Claim::Notarize { view: View::new(9), block: Hash::from_bytes([byte; 32]) };
+        claim.sign(&identity().context(), 1, &secret(2))
+    };
+    let evidence = Evidence { first: vote(0x11), second: vote(0x22) };
+    Accusation { identity: identity(), validator: public(2), evidence }
 }
 
 /// Every operation and every assert once.
@@ -129,7 +157,7 @@ pub(crate) fn everything() -> Transaction {
 }
 
 pub(crate) fn bundle() -> Bundle {
-    Bundle::from_shared(2, 7, vec![Arc::new(sign(payment(), &[ALICE]))]).unwrap()
+    Bundle::from_shared(2, 7, vec![Arc::new(sign(payment(), &[ALICE]))], vec![accusation()]).unwrap()
 }
 
 pub(crate) fn payload() -> Payload {
@@ -184,6 +212,11 @@ pub(crate) fn state() -> Vec<(&'static str, StateKey, Vec<u8>)> {
         ),
         ("nonce", StateKey::Nonce(alice, NONCE), marker.clone()),
         ("unauthorised", StateKey::Unauthorised(payment().id()), marker),
+        (
+            "evidence",
+            StateKey::Evidence(EpochNumber::ZERO, public(2), EvidenceKind::DoubleNotarize),
+            codec::encode(&RecordedEvidence { accusation: accusation(), height: Height::new(6) }),
+        ),
     ]
 }
 
@@ -253,6 +286,14 @@ pub(crate) fn committed() -> Receipt {
             granter: alice,
         },
         Event::Revoked { grantee: bob, permission: Permission::ReadOwn, scope: Scope::Account(alice) },
+        Event::ValidatorAdded {
+            name: validator(5).name,
+            organisation: validator(5).organisation,
+            key: public(5),
+            from: EpochNumber::new(2),
+        },
+        Event::ValidatorRemoved { name: validator(3).name, key: public(3), from: EpochNumber::new(2) },
+        Event::ValidatorKeyRotated { name: rotated().name, key: public(6), from: EpochNumber::new(2) },
     ];
     Receipt {
         transaction: payment().id(),
@@ -334,6 +375,18 @@ pub(crate) fn finality() -> FinalityProof {
     let [_, (header, outcome)] = blocks();
     let certificate = certificate(claims()[2].1, &identity().context(), &[0, 1, 3]);
     FinalityProof { header, outcome, certificate }
+}
+
+/// Epoch 0 where epochs have two blocks, so that the second one hands over.
+pub(crate) fn short_epoch() -> TrustedEpoch {
+    let parameters = Parameters { epoch_length: 2, ..parameters() };
+    TrustedEpoch::genesis(CHAIN, &parameters, validators(4))
+}
+
+pub(crate) fn handover() -> Handover {
+    let [_, (header, outcome)] = blocks();
+    let certificate = certificate(claims()[2].1, &short_epoch().context(), &[0, 1, 3]);
+    Handover { boundary: FinalityProof { header, outcome, certificate }, validators: validators(4) }
 }
 
 pub(crate) fn list_items() -> Vec<Hash> {

@@ -1,11 +1,14 @@
 //! Only a value whose signatures hold becomes a verified one.
+use quorate_primitives::EpochNumber;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{decode, encode};
+use quorate_primitives::evidence::Accusation;
 use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
 use quorate_primitives::transaction::{SignedTransaction, Transaction};
+use quorate_primitives::validators::EpochIdentity;
 use std::sync::Arc;
 
-use crate::fixtures::rng;
+use crate::fixtures::{public, rng};
 use crate::samples::{self, ALICE, BOB};
 
 fn payment(number: u8) -> SignedTransaction {
@@ -32,7 +35,7 @@ fn each_transaction_has_its_own_verdict() {
 #[test]
 fn a_bundle_names_its_first_forged_transaction() {
     let of = |transactions: Vec<SignedTransaction>| {
-        Bundle::from_shared(1, 2, transactions.into_iter().map(Arc::new).collect()).unwrap()
+        Bundle::from_shared(1, 2, transactions.into_iter().map(Arc::new).collect(), Vec::new()).unwrap()
     };
     let good = of(vec![payment(1), payment(2)]);
     assert_eq!(verify_bundle(good.clone(), &mut rng(1)).unwrap().id(), good.id());
@@ -41,14 +44,36 @@ fn a_bundle_names_its_first_forged_transaction() {
 }
 
 #[test]
+fn a_bundle_with_a_forged_accusation_is_not_proven() {
+    let with = |accusation: Accusation| {
+        Bundle::from_shared(1, 2, vec![Arc::new(payment(1))], vec![samples::accusation(), accusation])
+            .unwrap()
+    };
+    let good = samples::accusation();
+    assert!(verify_bundle(with(good.clone()), &mut rng(1)).is_ok());
+    let other_key = Accusation { validator: public(3), ..good.clone() };
+    let other_epoch = Accusation {
+        identity: EpochIdentity { epoch: EpochNumber::new(1), ..good.identity },
+        ..good.clone()
+    };
+    let mut other_signer = good.clone();
+    other_signer.evidence.second.signature = good.evidence.first.signature;
+    for forged in [other_key, other_epoch, other_signer] {
+        // One transaction and one good accusation stand before it.
+        assert_eq!(verify_bundle(with(forged), &mut rng(1)), Err(2));
+    }
+}
+
+#[test]
 fn a_bundle_of_verified_transactions_is_the_bundle_of_these_transactions() {
     let verified: Vec<Verified<SignedTransaction>> =
         verify_transactions(vec![payment(1), payment(2)], &mut rng(1)).into_iter().flatten().collect();
-    let bundle = Verified::<Bundle>::from_verified(3, 4, &verified).unwrap();
+    let bundle = Verified::<Bundle>::from_verified(3, 4, &verified, vec![samples::accusation()]).unwrap();
     assert_eq!((bundle.author(), bundle.sequence(), bundle.transactions().len()), (3, 4, 2));
+    assert_eq!(bundle.accusations(), [samples::accusation()]);
     assert_eq!(decode::<Bundle>(&encode(&*bundle), 1 << 16).unwrap().id(), bundle.id());
     assert_eq!(bundle.verified_transactions().collect::<Vec<_>>(), verified);
-    assert_eq!(Verified::<Bundle>::from_verified(3, 4, &[]), None);
+    assert_eq!(Verified::<Bundle>::from_verified(3, 4, &[], Vec::new()), None);
 }
 
 #[test]

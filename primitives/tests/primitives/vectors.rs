@@ -10,7 +10,7 @@ use quorate_primitives::state::{Authority, Permission, StateGroup, StateKey, val
 use quorate_primitives::transaction::Transaction;
 use std::collections::BTreeMap;
 
-use crate::fixtures::{account, public, secret, usd, validators};
+use crate::fixtures::{account, public, secret, usd, validator, validators};
 use crate::samples::{self, ALICE, BOB};
 use crate::trees::{prove, prove_group};
 
@@ -38,7 +38,7 @@ impl Vectors {
 }
 
 fn identities(found: &mut Vectors) {
-    for seed in [1, 2, 3, 4, 17, 18, 19] {
+    for seed in [1, 2, 3, 4, 5, 6, 17, 18, 19] {
         found.encoded(&format!("key.{seed}"), &public(seed));
     }
     found.encoded("key.1.signature", &secret(1).sign(Domain::SignVote, b"message"));
@@ -66,6 +66,8 @@ fn transactions(found: &mut Vectors) {
     };
     put("transaction.payment", samples::payment(), &[ALICE]);
     put("transaction.everything", samples::everything(), &[ALICE, BOB]);
+    found.encoded("possession.n5", &samples::possession(&validator(5), 5));
+    found.encoded("possession.n4", &samples::possession(&samples::rotated(), 6));
     let bundle = samples::bundle();
     found.encoded("bundle", &bundle);
     found.hash("bundle.id", bundle.id());
@@ -96,6 +98,7 @@ fn state(found: &mut Vectors) {
     found.encoded("proof.absent", &prove(&leaves, &absent));
     found.encoded("proof.empty", &prove(&[], &key));
     found.encoded("proof.group.present", &prove_group(&leaves, &StateGroup::Grants(account(ALICE))));
+    found.encoded("proof.group.evidence", &prove_group(&leaves, &StateGroup::Evidence));
     found.encoded("proof.group.absent", &prove_group(&leaves, &StateGroup::Grants(account(BOB))));
 }
 
@@ -128,7 +131,9 @@ fn decisions(found: &mut Vectors) {
     found.hash("history.leaf", history);
     found.encoded("history.proof", &ListProof::make(&[history], 0).unwrap());
     let context = samples::identity().context();
+    found.encoded("epoch.identity", &samples::identity());
     found.hash("epoch.context", context);
+    found.encoded("accusation", &samples::accusation());
     for (name, claim) in samples::claims() {
         found.encoded(&format!("claim.{name}"), &claim);
         let signed = [Domain::SignVote.tag(), &claim.message(&context)].concat();
@@ -138,6 +143,10 @@ fn decisions(found: &mut Vectors) {
     let finality = samples::finality();
     found.encoded("certificate", &finality.certificate);
     found.encoded("finality", &finality);
+    let handover = samples::handover();
+    found.encoded("handover", &handover);
+    let next = handover.verify(&samples::short_epoch()).unwrap();
+    found.hash("handover.epoch.context", next.context());
 }
 
 #[test]
@@ -175,6 +184,7 @@ fn every_domain_has_a_tag_of_its_own_that_begins_no_other() {
         (Domain::Parameters, "parameters"),
         (Domain::Genesis, "genesis"),
         (Domain::SignVote, "vote"),
+        (Domain::SignPossession, "possession"),
         (Domain::Leaders, "leaders"),
         (Domain::VoteLog, "vote-log"),
         (Domain::HighWater, "high-water"),

@@ -2,11 +2,14 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use proptest::prelude::*;
 use quorate_primitives::block::{BUNDLES_MAX, Header, Outcome, Payload};
-use quorate_primitives::bundle::{BUNDLE_BYTES_MAX, BUNDLE_TRANSACTIONS_MAX, Bundle};
+use quorate_primitives::bundle::{
+    ACCUSATION_BYTES_MAX, ACCUSATIONS_MAX, BUNDLE_BYTES_MAX, BUNDLE_TRANSACTIONS_MAX, Bundle, BundleError,
+};
 use quorate_primitives::certificate::{Certificate, Claim, Vote};
 use quorate_primitives::codec::{Blob, DecodeError, List, Text, decode, encode};
+use quorate_primitives::evidence::{Accusation, AccusationError, Evidence, EvidenceKind, RecordedEvidence};
 use quorate_primitives::hash::Hash;
-use quorate_primitives::light::FinalityProof;
+use quorate_primitives::light::{FinalityProof, Handover};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{Event, Failure, Receipt, Verdict};
 use quorate_primitives::state::{
@@ -17,7 +20,7 @@ use quorate_primitives::transaction::{
     Action, Assert, MalformedTransaction, Operation, Quantity, SignedTransaction, TRANSACTION_BYTES_MAX,
     Transaction,
 };
-use quorate_primitives::validators::ValidatorSet;
+use quorate_primitives::validators::{EpochIdentity, ValidatorSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -79,6 +82,9 @@ proptest! {
         strict(&random.certificate(), random);
         strict(&random.finality(), random);
         strict(&random.validator_set(), random);
+        strict(&random.identity(), random);
+        strict(&random.accusation(), random);
+        strict(&random.handover(), random);
     }
 
     #[test]
@@ -92,6 +98,7 @@ proptest! {
         strict(&random.balance(), random);
         strict(&random.grant(), random);
         strict(&random.marker(), random);
+        strict(&random.recorded_evidence(), random);
         strict(&random.state_key(), random);
         strict(&random.state_group(), random);
         strict(&random.state_proof(), random);
@@ -111,6 +118,10 @@ proptest! {
         canonical::<Certificate>(&bytes);
         canonical::<ValidatorSet>(&bytes);
         canonical::<FinalityProof>(&bytes);
+        canonical::<Handover>(&bytes);
+        canonical::<EpochIdentity>(&bytes);
+        canonical::<Accusation>(&bytes);
+        canonical::<RecordedEvidence>(&bytes);
         canonical::<Receipt>(&bytes);
         canonical::<Parameters>(&bytes);
         canonical::<Organisation>(&bytes);
@@ -135,6 +146,8 @@ fn the_golden_values_have_one_encoding() {
     strict(&samples::committed(), &mut random);
     strict(&samples::failed(), &mut random);
     strict(&samples::finality(), &mut random);
+    strict(&samples::handover(), &mut random);
+    strict(&samples::bundle(), &mut random);
     for (_, key, _) in samples::state() {
         strict(&key, &mut random);
     }
@@ -151,18 +164,19 @@ fn refuses_tags<T: BorshDeserialize + Debug>(first_unknown: u8) {
 #[test]
 fn unknown_tags_are_refused() {
     refuses_tags::<Claim>(3);
-    refuses_tags::<Operation>(10);
+    refuses_tags::<Operation>(13);
     refuses_tags::<Quantity>(2);
     refuses_tags::<Assert>(4);
-    refuses_tags::<Event>(9);
+    refuses_tags::<Event>(12);
     refuses_tags::<Verdict>(2);
-    refuses_tags::<Failure>(26);
+    refuses_tags::<Failure>(32);
     refuses_tags::<Permission>(31);
     refuses_tags::<Scope>(4);
     refuses_tags::<Delegation>(2);
     refuses_tags::<Status>(2);
-    refuses_tags::<StateKey>(9);
-    refuses_tags::<StateGroup>(4);
+    refuses_tags::<StateKey>(10);
+    refuses_tags::<StateGroup>(5);
+    refuses_tags::<EvidenceKind>(3);
     refuses_tags::<StateProof>(3);
     refuses_tags::<GroupProof>(3);
     refuses_tags::<Option<Hash>>(2);
@@ -312,15 +326,54 @@ fn a_transaction_of_a_thousand_outputs_fits_and_a_longer_one_than_64_kib_is_refu
 fn a_bundle_is_bounded_in_count_and_bytes() {
     let small = Arc::new(samples::sign(samples::payment(), &[ALICE]));
     assert!(small.size() > 200);
-    let of = |count| Bundle::from_shared(0, 0, vec![Arc::clone(&small); count]);
-    assert!(of(0).is_err());
+    let of = |count| Bundle::from_shared(0, 0, vec![Arc::clone(&small); count], Vec::new());
+    assert_eq!(of(0), Err(BundleError::Empty));
     assert!(of(BUNDLE_BYTES_MAX / small.size() + 1).is_err());
     assert!(of(BUNDLE_TRANSACTIONS_MAX + 1).is_err());
     let bundle = of(BUNDLE_BYTES_MAX / small.size() - 1).unwrap();
     assert_eq!(encode(&bundle).len(), bundle.size());
     assert_eq!(decode::<Bundle>(&encode(&bundle), BUNDLE_BYTES_MAX), Ok(bundle));
     let long = vec![small.as_ref(); BUNDLE_BYTES_MAX / small.size() + 1];
-    let bytes =
-        [vec![0; 9], encode(&u32::try_from(long.len()).unwrap()), long.iter().flat_map(encode).collect()];
+    let bytes = [
+        vec![0; 9],
+        encode(&u32::try_from(long.len()).unwrap()),
+        long.iter().flat_map(encode).collect(),
+        vec![0; 4],
+    ];
     assert!(decode::<Bundle>(&bytes.concat(), LIMIT).is_err());
+}
+
+#[test]
+fn a_bundle_may_hold_nothing_but_accusations() {
+    let bundle = Bundle::from_shared(0, 0, Vec::new(), vec![samples::accusation()]).unwrap();
+    assert_eq!(decode::<Bundle>(&encode(&bundle), BUNDLE_BYTES_MAX).as_ref(), Ok(&bundle));
+    assert_eq!(encode(&bundle).len(), bundle.size());
+}
+
+#[test]
+fn a_bundle_has_a_bounded_number_of_accusations() {
+    let of = |count| Bundle::from_shared(0, 0, Vec::new(), vec![samples::accusation(); count]);
+    assert!(of(ACCUSATIONS_MAX).is_ok());
+    let found = ACCUSATIONS_MAX + 1;
+    assert_eq!(of(found), Err(BundleError::Accusations { found }));
+    let bytes = [vec![0; 13], encode(&vec![samples::accusation(); found])].concat();
+    assert!(decode::<Bundle>(&bytes, LIMIT).is_err());
+}
+
+#[test]
+fn a_bundle_with_an_accusation_of_nobody_is_refused() {
+    let good = samples::accusation();
+    let evidence = Evidence { second: good.evidence.first.clone(), ..good.evidence.clone() };
+    let harmless = Accusation { evidence, ..good.clone() };
+    let refused = BundleError::Accusation { position: 1, source: AccusationError::NoConflict };
+    let found = Bundle::from_shared(0, 0, Vec::new(), vec![good, harmless.clone()]);
+    assert_eq!(found, Err(refused));
+    assert!(decode::<Bundle>(&[vec![0; 13], encode(&vec![harmless])].concat(), LIMIT).is_err());
+}
+
+#[test]
+fn the_longest_accusation_has_the_stated_length() {
+    let of = |seed| Random::new(seed).accusation();
+    let longest = (0..50).map(|seed| encode(&of(seed)).len()).max();
+    assert_eq!(longest, Some(ACCUSATION_BYTES_MAX));
 }

@@ -139,3 +139,16 @@ fn a_ledger_that_was_deleted_comes_back_without_quarantine() {
     world.run_until("it caught up", 60_000, |world| world.height(3) > height);
     assert_eq!(voice(&world, 3), Voice::Free);
 }
+
+#[test]
+fn a_wiped_validator_comes_back_through_epochs() {
+    let mut world = World::asleep_on(found_with(4, Some(10)), 4, 10);
+    (0..4).for_each(|node| world.start(node));
+    grows(&mut world, 0, 34);
+    world.wipe(3);
+    world.start(3);
+    world.run_until("it votes again", 120_000, |world| voice(world, 3) == Voice::Free);
+    assert!(world.replica(3).status().epoch.get() >= 3);
+    world.crash(0);
+    grows(&mut world, 3, 15);
+}

@@ -2,6 +2,7 @@
 //! against peers and clients that the test plays.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod accusing;
 mod catching_up;
 mod epochs;
 mod guard;

@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) check_signatures: bool,
     /// Bundles that this node publishes reach nobody.
     pub(crate) withholds: Option<usize>,
+    /// Somebody else votes with the key of this node.
+    pub(crate) cheat: Option<usize>,
     /// Stopping is what this node ought to do.
     pub(crate) may_halt: Option<usize>,
     queue: BTreeMap<(u64, u64), Delivery>,
@@ -139,6 +141,7 @@ impl World {
             rng: ChaCha8Rng::seed_from_u64(seed),
             check_signatures: false,
             withholds: None,
+            cheat: None,
             may_halt: None,
             queue: BTreeMap::new(),
             counter: 0,
@@ -342,7 +345,14 @@ impl World {
             }
             Effect::Reply { ticket, outcome } => drop(self.nodes[node].replies.insert(ticket, outcome)),
             Effect::Committed(committed) => self.note_commit(node, &committed),
-            Effect::Evidence(evidence) => panic!("evidence although nobody cheats: {evidence:?}"),
+            Effect::Evidence(evidence) => {
+                let known = self.cheat.and_then(|cheat| u8::try_from(cheat).ok());
+                assert_eq!(
+                    Some(evidence.evidence.signer()),
+                    known,
+                    "an honest validator is accused: {evidence:?}"
+                );
+            }
             Effect::Ban { peer, reason } => self.nodes[node].bans.push((peer, reason)),
             Effect::Halt(fault) if self.may_halt == Some(node) => self.nodes[node].halted = Some(fault),
             Effect::Halt(fault) => panic!("node {node} stopped: {fault}"),

@@ -48,10 +48,14 @@ impl Turned {
     }
 }
 
+/// The text that answers a request whose id is not known with an error.
+pub(crate) fn error_text(error: ApiError) -> String {
+    serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": ErrorObject::from(error) }).to_string()
+}
+
 /// An error as the answer to a request whose id is not known.
 pub(crate) fn answer(status: StatusCode, error: ApiError) -> HttpResponse {
-    let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": ErrorObject::from(error) });
-    let mut response = Response::new(HttpBody::from(body.to_string()));
+    let mut response = Response::new(HttpBody::from(error_text(error)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -101,10 +105,7 @@ pub(crate) async fn take_body(
         return Ok(Request::from_parts(parts, Full::default()));
     }
     let allowed = usize::try_from(limits.request_bytes).unwrap_or(usize::MAX);
-    let too_large = || {
-        let message = format!("a request of more than {allowed} bytes");
-        Turned::away(StatusCode::PAYLOAD_TOO_LARGE, ApiError::new(ErrorKind::RequestTooLarge, message))
-    };
+    let too_large = || Turned::away(StatusCode::PAYLOAD_TOO_LARGE, too_large(allowed));
     let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > u64::from(limits.request_bytes)) {
@@ -127,20 +128,34 @@ pub(crate) async fn take_body(
             ));
         }
     };
-    check_shape(&bytes, limits)?;
+    check_text(&bytes, limits).map_err(|error| {
+        // A batch that is too long is a well-formed request.
+        let status = match error.kind {
+            ErrorKind::BatchTooLarge => StatusCode::OK,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Turned::away(status, error)
+    })?;
     Ok(Request::from_parts(parts, Full::new(bytes)))
 }
 
-/// Refuses a text that is nested too deep, or a batch of too many calls.
-fn check_shape(text: &[u8], limits: &Limits) -> Result<(), Turned> {
+fn too_large(allowed: usize) -> ApiError {
+    ApiError::new(ErrorKind::RequestTooLarge, format_args!("a request of more than {allowed} bytes"))
+}
+
+/// Refuses a text that is too long or nested too deep, and a batch of too many calls.
+pub(crate) fn check_text(text: &[u8], limits: &Limits) -> Result<(), ApiError> {
+    let longest = usize::try_from(limits.request_bytes).unwrap_or(usize::MAX);
+    if text.len() > longest {
+        return Err(too_large(longest));
+    }
     let depth = usize::try_from(limits.json_depth).unwrap_or(usize::MAX);
-    let shape = measure(text, depth)
-        .map_err(|found| Turned::away(StatusCode::BAD_REQUEST, too_deep(found, depth)))?;
+    let shape = measure(text, depth).map_err(|found| too_deep(found, depth))?;
     let is_batch = text.trim_ascii_start().first() == Some(&b'[');
     let allowed = usize::try_from(limits.batch_calls).unwrap_or(usize::MAX);
     if is_batch && shape.items > allowed {
         let message = format!("a batch of {} calls, but at most {allowed} are allowed", shape.items);
-        return Err(Turned::away(StatusCode::OK, ApiError::new(ErrorKind::BatchTooLarge, message)));
+        return Err(ApiError::new(ErrorKind::BatchTooLarge, message));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What surrounds every call: its deadline, the number of calls at a time, and the counting.
 use jsonrpsee::MethodResponse;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
+use jsonrpsee::core::server::BatchResponseBuilder;
 use jsonrpsee::types::{ErrorObjectOwned, Id, Request};
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tower::Layer;
 
 use super::limits::Limits;
 use super::observer::Observer;
-use crate::api::{ApiError, ErrorKind, METHODS, Style};
+use crate::api::{ApiError, ErrorKind, METHODS, Method, Style};
 
 /// Surrounds the service of each connection (WebSocket) or request (HTTP).
 #[derive(Clone)]
@@ -64,7 +65,7 @@ impl<S> Guard<S> {
 }
 
 /// The name as it stands in the table, so that metrics know no others.
-fn known(name: &str) -> Option<&'static str> {
+pub(crate) fn known(name: &str) -> Option<&'static str> {
     METHODS.iter().find_map(|method| match method.style {
         _ if method.name == name => Some(method.name),
         Style::Subscription { unsubscribe, .. } if unsubscribe == name => Some(unsubscribe),
@@ -72,7 +73,8 @@ fn known(name: &str) -> Option<&'static str> {
     })
 }
 
-fn refuse(id: Id<'_>, error: ApiError) -> MethodResponse {
+/// A call that is answered with an error.
+pub(crate) fn refuse(id: Id<'_>, error: ApiError) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::from(error))
 }
 
@@ -96,10 +98,7 @@ where
             let begun = Instant::now();
             let (name, id) = (known(request.method_name()), request.id.clone());
             let response = match (name, this.in_flight.try_acquire()) {
-                (None, _) => {
-                    let shown = crate::json::values::shortened(request.method_name());
-                    refuse(id, ApiError::new(ErrorKind::MethodNotFound, format_args!("no method {shown:?}")))
-                }
+                (None, _) => refuse(id, unknown_method(request.method_name())),
                 (Some(_), Err(_)) => {
                     let message =
                         format!("{} calls of this connection are open", this.limits.calls_in_flight);
@@ -124,37 +123,16 @@ where
             let names = batch.iter().flatten().map(BatchEntry::method_name);
             let deadline = this.deadline(names);
             let ends = tokio::time::Instant::now() + deadline;
-            let mut answers = jsonrpsee::core::server::BatchResponseBuilder::new_with_limit(
-                usize::try_from(this.limits.response_bytes).unwrap_or(usize::MAX),
-            );
-            let mut notified = false;
-            for entry in batch {
-                let response = match entry {
-                    Ok(BatchEntry::Call(request)) => {
-                        let id = request.id.clone();
-                        match tokio::time::timeout_at(ends, this.call(request)).await {
-                            Ok(response) => response,
-                            Err(_) => refuse(id, overdue(deadline)),
-                        }
+            let one = |request: Request<'a>| {
+                let (id, answered) = (request.id.clone(), this.call(request));
+                async move {
+                    match tokio::time::timeout_at(ends, answered).await {
+                        Ok(response) => response,
+                        Err(_) => refuse(id, overdue(deadline)),
                     }
-                    Ok(BatchEntry::Notification(notification)) => {
-                        notified = true;
-                        this.notification(notification).await;
-                        continue;
-                    }
-                    Err(fault) => {
-                        let (_, id) = fault.into_parts();
-                        refuse(id, ErrorKind::InvalidRequest.into())
-                    }
-                };
-                if let Err(too_large) = answers.append(response) {
-                    return too_large;
                 }
-            }
-            if answers.is_empty() && notified {
-                return MethodResponse::notification();
-            }
-            MethodResponse::from_batch(answers.finish())
+            };
+            answer_batch(batch, &this.limits, one).await
         }
     }
 
@@ -166,12 +144,41 @@ where
     }
 }
 
+/// Answers the calls of a batch one after another, each as `call` does; notifications ask for nothing.
+pub(crate) async fn answer_batch<'a, F: Future<Output = MethodResponse>>(
+    batch: Batch<'a>,
+    limits: &Limits,
+    call: impl Fn(Request<'a>) -> F,
+) -> MethodResponse {
+    let bytes_max = usize::try_from(limits.response_bytes).unwrap_or(usize::MAX);
+    let mut answers = BatchResponseBuilder::new_with_limit(bytes_max);
+    let mut notified = false;
+    for entry in batch {
+        let response = match entry {
+            Ok(BatchEntry::Call(request)) => call(request).await,
+            Ok(BatchEntry::Notification(_)) => {
+                notified = true;
+                continue;
+            }
+            Err(fault) => {
+                let (_, id) = fault.into_parts();
+                refuse(id, ErrorKind::InvalidRequest.into())
+            }
+        };
+        if let Err(too_large) = answers.append(response) {
+            return too_large;
+        }
+    }
+    if answers.is_empty() && notified {
+        return MethodResponse::notification();
+    }
+    MethodResponse::from_batch(answers.finish())
+}
+
 /// Puts our own words where the library only has a code for what it refused.
 fn explained(response: MethodResponse, id: Id<'_>, name: &str, limits: &Limits) -> MethodResponse {
     // What a subscription answers by itself has been sent already, with our words.
-    if response.is_subscription()
-        || !METHODS.iter().any(|method| method.name == name && method.style != Style::Call)
-    {
+    if response.is_subscription() || Method::by_name(name).is_some_and(|method| method.style == Style::Call) {
         return response;
     }
     let code = response.as_error_code();
@@ -179,10 +186,21 @@ fn explained(response: MethodResponse, id: Id<'_>, name: &str, limits: &Limits) 
         let message = format!("{} subscriptions of this connection are open", limits.subscriptions);
         refuse(id, ApiError::new(ErrorKind::TooManySubscriptions, message))
     } else if code == Some(ErrorKind::Internal.code()) {
-        refuse(id, ApiError::new(ErrorKind::InvalidRequest, "subscriptions need a WebSocket connection"))
+        refuse(id, needs_socket())
     } else {
         response
     }
+}
+
+/// Why a subscription cannot be opened or ended.
+pub(crate) fn needs_socket() -> ApiError {
+    ApiError::new(ErrorKind::InvalidRequest, "subscriptions need a WebSocket connection")
+}
+
+/// Why a method that is not in the table is not called.
+pub(crate) fn unknown_method(name: &str) -> ApiError {
+    let shown = crate::json::values::shortened(name);
+    ApiError::new(ErrorKind::MethodNotFound, format_args!("no method {shown:?}"))
 }
 
 fn overdue(deadline: Duration) -> ApiError {

@@ -16,7 +16,7 @@ use crate::fake::{Fake, SILENT, serve};
 use crate::wire::call;
 
 /// Parameters with which each method succeeds, in order of position.
-fn parameters(fake: &Fake, method: &str) -> Vec<Value> {
+pub(crate) fn parameters(fake: &Fake, method: &str) -> Vec<Value> {
     let account = json!(fake.account.to_string());
     let transaction = json!(HexBytes::of(&fake.transaction));
     let id = json!(fake.transaction.id().to_string());

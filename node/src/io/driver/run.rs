@@ -12,18 +12,19 @@ use std::time::{Duration, Instant};
 
 use quorate_genesis::Genesis;
 use quorate_ledger::Ledger;
+use quorate_primitives::SecretKey;
 use quorate_primitives::codec;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_primitives::{EpochNumber, SecretKey};
 use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::vote_log::{Identity, SEGMENT_BYTES, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Timer};
 
 use super::gate::{Asked, Gate};
 use super::inbox::{Inbox, Lane, Parcel};
 use super::{Failure, Head, Publisher, StartError};
 use crate::io::counters::{Counters, count, count_bytes};
-use crate::io::journal::{FolderLock, Identity, Journal, JournalConfig, JournalError, SEGMENT_BYTES};
+use crate::io::journal::{FolderLock, Journal, JournalConfig, JournalError, RealFiles};
 use crate::io::net::Network;
 use crate::io::timers::{Timers, wall_clock};
 use crate::io::verify::{Pool, Reply, SubmitError, fresh_rng};
@@ -35,6 +36,9 @@ const GROUP_EFFECTS_MAX: usize = 1_024;
 /// How long a committed block may be safe only against the end of the process, not against a power
 /// failure of this machine. A quorum has it in its vote logs.
 const LEDGER_SYNC_INTERVAL: Duration = Duration::from_secs(2);
+/// First record of a vote log that replaces a lost one. It is none that the replica knows, so a validator
+/// that lost its log does not start.
+const LOST: &[u8] = b"the vote log was lost";
 /// Shortest time between two accounts of the replica.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest time without one.
@@ -82,26 +86,31 @@ impl Runner {
     /// Opens the vote log and gives every record back to the replica.
     pub(super) fn restore(start: Start) -> Result<Self, StartError> {
         let Start { genesis, settings, ledger, key, votes, key_folder, lock } = start;
-        let identity = Identity { chain: genesis.hash(), key: key.public_key(), epoch: EpochNumber::ZERO };
+        let identity = Identity { chain: genesis.hash(), key: key.public_key() };
         let mut replica = Replica::new(settings, &genesis, ledger, Some(identity.key));
         let mut gate = Gate::new(key);
         let mut rng = fresh_rng()?;
         let journal = if replica.index().is_some() {
             let config = JournalConfig { folder: votes, marker_folder: key_folder };
-            Some(Journal::open(config, identity, |bytes| {
+            let files = RealFiles::new(config)?;
+            let log = VoteLog::open(files, identity, &[LOST.to_vec()], |bytes| {
                 let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
                 let record =
                     record.map_err(|_| "a record is intact but unknown: written by another version")?;
                 gate.record(&record);
                 replica.restore(record, &mut rng);
                 Ok(())
-            })?)
+            });
+            Some(log.map_err(JournalError::from)?)
         } else {
             None
         };
         if let Some(journal) = &journal {
             let restored = journal.next_sequence().saturating_sub(1);
             tracing::info!(records = restored, "vote log opened");
+            if let Some(loss) = journal.lost() {
+                tracing::error!(%loss, "vote log begun anew");
+            }
             if let Some(cut) = journal.cut() {
                 let file = cut.path.display();
                 tracing::warn!(%file, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record from the vote log");
@@ -174,8 +183,7 @@ impl Work {
         self.step(Event::Start)?;
         loop {
             // Votes just signed stand in front of `ready`; a timer comes before the rest.
-            let signed_first =
-                matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
+            let signed_first = matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
             if !signed_first && let Some(timer) = self.runner.timers.pop_due(Instant::now()) {
                 self.step(Event::Elapsed(timer))?;
                 continue;
@@ -369,6 +377,6 @@ impl Work {
     }
 }
 
-fn journal_failure(error: JournalError) -> Failure {
-    Failure::Journal(Arc::new(error))
+fn journal_failure(error: VoteLogError) -> Failure {
+    Failure::Journal(Arc::new(error.into()))
 }

@@ -9,10 +9,14 @@ use quorate_rpc::json::{
 };
 use quorate_rpc::{ApiError, ErrorKind};
 
-use super::Api;
+use crate::snapshot::Snapshot;
 
-impl Api {
-    pub(super) fn values(&self, keys: Vec<StateKey>, proofs: Proofs) -> Answer<StateAnswer> {
+impl Snapshot {
+    /// Values of the state, one entry for each key in the order given.
+    ///
+    /// # Errors
+    /// `NotReady`: there is no certified block yet.
+    pub fn state(&self, keys: Vec<StateKey>, proofs: Proofs) -> Answer<StateAnswer> {
         let (proof, state) = self.certified()?;
         let entry = |key: StateKey| StateEntry {
             value: state.bytes(&key).map(|bytes| HexBytes(bytes.to_vec())),
@@ -22,11 +26,15 @@ impl Api {
         Ok(StateAnswer {
             height: proof.header.height.into(),
             entries: keys.into_iter().map(entry).collect(),
-            finality: (proofs == Proofs::Include).then(|| Finality::of(&proof)),
+            finality: (proofs == Proofs::Include).then(|| Finality::of(proof)),
         })
     }
 
-    pub(super) fn account_of(&self, id: AccountId, proofs: Proofs) -> Answer<AccountAnswer> {
+    /// An account, or its absence.
+    ///
+    /// # Errors
+    /// `NotReady`: there is no certified block yet.
+    pub fn account(&self, id: AccountId, proofs: Proofs) -> Answer<AccountAnswer> {
         let (proof, state) = self.certified()?;
         let key = StateKey::Account(id);
         Ok(AccountAnswer {
@@ -34,11 +42,15 @@ impl Api {
             id: id.into(),
             address: Address { account: id, tag: None }.to_text(&self.identity.genesis.prefix),
             account: state.get::<Account>(&key).as_ref().map(Into::into),
-            proof: (proofs == Proofs::Include).then(|| evidence(Finality::of(&proof), &state, &key)),
+            proof: (proofs == Proofs::Include).then(|| evidence(Finality::of(proof), state, &key)),
         })
     }
 
-    pub(super) fn balances_of(&self, id: AccountId, proofs: Proofs) -> Answer<BalancesAnswer> {
+    /// All balances of an account, and that there are no others.
+    ///
+    /// # Errors
+    /// `NotReady`: there is no certified block yet.
+    pub fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<BalancesAnswer> {
         let (proof, state) = self.certified()?;
         let (values, group) = state.group(&StateGroup::Balances(id));
         let entry = |(key, _): &(StateKey, Vec<u8>)| {
@@ -59,22 +71,30 @@ impl Api {
             account: id.into(),
             balances: values.iter().filter_map(entry).collect(),
             proof: (proofs == Proofs::Include)
-                .then(|| GroupEvidence::new(Finality::of(&proof), &values, &group)),
+                .then(|| GroupEvidence::new(Finality::of(proof), &values, &group)),
         })
     }
 
-    pub(super) fn asset_of(&self, id: AssetId, proofs: Proofs) -> Answer<AssetAnswer> {
+    /// An asset, or its absence.
+    ///
+    /// # Errors
+    /// `NotReady`: there is no certified block yet.
+    pub fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<AssetAnswer> {
         let (proof, state) = self.certified()?;
         let key = StateKey::Asset(id);
         Ok(AssetAnswer {
             height: proof.header.height.into(),
             id: id.into(),
             asset: state.get::<Asset>(&key).as_ref().map(Into::into),
-            proof: (proofs == Proofs::Include).then(|| evidence(Finality::of(&proof), &state, &key)),
+            proof: (proofs == Proofs::Include).then(|| evidence(Finality::of(proof), state, &key)),
         })
     }
 
-    pub(super) fn asset_page(&self, after: Option<AssetId>, limit: u32) -> Answer<AssetPage> {
+    /// At most `limit` assets with ids above `after`, ascending.
+    ///
+    /// # Errors
+    /// `NotReady`: there is no certified block yet.
+    pub fn assets(&self, after: Option<AssetId>, limit: u32) -> Answer<AssetPage> {
         let (proof, state) = self.certified()?;
         let rows = usize::try_from(limit).map_err(|error| ApiError::new(ErrorKind::InvalidParams, error))?;
         let mut found: Vec<(AssetId, Asset)> = state.assets(after).take(rows.saturating_add(1)).collect();

@@ -1,31 +1,31 @@
 //! The bytes of one file of the vote log, and how to tell a torn tail from damage.
 //!
-//! A file is a header and records. Shape of the header (136 bytes, numbers little endian):
-//! magic (8) ‖ format version (4) ‖ chain (32) ‖ key (32) ‖ epoch (8) ‖ number of the file (8) ‖
-//! sequence of its first record (8) ‖ hash of the record before (32) ‖ CRC-32 of all that (4).
+//! A file is a header and records. Shape of the header (128 bytes, numbers little endian):
+//! magic (8) ‖ format version (4) ‖ chain (32) ‖ key (32) ‖ number of the file (8) ‖ sequence of its
+//! first record (8) ‖ hash of the record before (32) ‖ CRC-32 of all that (4).
 //!
 //! Shape of a record: length (4) ‖ sequence (8) ‖ CRC-32 of these twelve bytes (4) ‖ the record's
 //! bytes ‖ `hash(vote log, hash of the record before ‖ sequence ‖ bytes)` (32) ‖ CRC-32 of everything
 //! from the length on (4). Because the length has a checksum of its own, a record that ends after the
 //! end of the file was certainly never completed, and a record that is complete but wrong is
 //! certainly damaged.
+use quorate_primitives::PublicKey;
 use quorate_primitives::hash::{Domain, Hash, hash};
-use quorate_primitives::{EpochNumber, PublicKey};
 
 use super::Identity;
 
 /// First bytes of every file.
 const MAGIC: &[u8; 8] = b"QRTVOTES";
 /// Version of the layout above.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// Bytes of a header.
-pub(super) const HEADER_BYTES: usize = 136;
+pub(super) const HEADER_BYTES: usize = 128;
 /// Bytes of a record before its content.
 const PREFIX_BYTES: usize = 16;
 /// Bytes of a record after its content.
 const SUFFIX_BYTES: usize = 36;
 /// Longest content of a record: a full block body takes less than 5 MiB.
-pub(super) const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// File systems that lose the end of a file leave it missing, or as zeros from such a boundary on.
 const SECTOR_BYTES: usize = 512;
 
@@ -65,7 +65,6 @@ impl Header {
         bytes.extend(FORMAT_VERSION.to_le_bytes());
         bytes.extend(self.identity.chain.as_bytes());
         bytes.extend(self.identity.key.as_bytes());
-        bytes.extend(self.identity.epoch.get().to_le_bytes());
         bytes.extend(self.number.to_le_bytes());
         bytes.extend(self.first.to_le_bytes());
         bytes.extend(self.previous.as_bytes());
@@ -73,18 +72,18 @@ impl Header {
         bytes
     }
 
-    /// Reads a header, or says why it is none.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
-        let bytes = bytes.get(..HEADER_BYTES).ok_or("the header is incomplete")?;
-        let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
-        if crc32fast::hash(content).to_le_bytes() != checksum {
-            return Err("the checksum of the header is wrong");
-        }
-        let mut cursor = Cursor(content);
-        let magic: [u8; 8] = cursor.take().ok_or("the header is incomplete")?;
+    /// Reads the header at the front of a file, or says why it is none.
+    pub(super) fn decode(file: &[u8]) -> Result<Self, &'static str> {
+        let bytes = file.first_chunk::<HEADER_BYTES>().ok_or("the header is incomplete")?;
+        let mut cursor = Cursor(bytes);
+        let magic = cursor.take();
         let version = cursor.take().map(u32::from_le_bytes);
-        if &magic != MAGIC || version != Some(FORMAT_VERSION) {
+        if magic.as_ref() != Some(MAGIC) || version != Some(FORMAT_VERSION) {
             return Err("the header is of another format or version");
+        }
+        let (content, checksum) = bytes.split_last_chunk::<4>().ok_or("the header is incomplete")?;
+        if crc32fast::hash(content).to_le_bytes() != *checksum {
+            return Err("the checksum of the header is wrong");
         }
         Self::decode_fields(&mut cursor).ok_or("the header is incomplete")
     }
@@ -92,12 +91,16 @@ impl Header {
     fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Self> {
         let chain = Hash::from_bytes(cursor.take()?);
         let key = PublicKey::from_bytes(cursor.take()?);
-        let epoch = EpochNumber::new(cursor.number()?);
         let number = cursor.number()?;
         let first = cursor.number()?;
         let previous = Hash::from_bytes(cursor.take()?);
-        Some(Self { identity: Identity { chain, key, epoch }, number, first, previous })
+        Some(Self { identity: Identity { chain, key }, number, first, previous })
     }
+}
+
+/// Bytes that a record with so much content takes in a file.
+fn record_bytes(content: usize) -> usize {
+    content.saturating_add(PREFIX_BYTES).saturating_add(SUFFIX_BYTES)
 }
 
 /// The hash that chains a record to the one before.
@@ -151,7 +154,7 @@ pub(super) fn read_record<'a>(file: &'a [u8], offset: usize, previous: &Hash, se
     }
     match parse(rest, previous, sequence) {
         Ok(Some((content, digest))) => {
-            let end = offset + PREFIX_BYTES + content.len() + SUFFIX_BYTES;
+            let end = offset.saturating_add(record_bytes(content.len()));
             At::Record(Found { content, digest, end })
         }
         Ok(None) => At::Torn,
@@ -189,7 +192,7 @@ fn parse<'a>(
     let (Some(digest), Some(checksum)) = (suffix.take().map(Hash::from_bytes), suffix.take::<4>()) else {
         return Ok(None);
     };
-    let covered = rest.get(..PREFIX_BYTES + length + SUFFIX_BYTES - 4).unwrap_or_default();
+    let covered = rest.get(..record_bytes(length).saturating_sub(4)).unwrap_or_default();
     if crc32fast::hash(covered).to_le_bytes() != checksum {
         return Err("the checksum of a record is wrong");
     }
@@ -202,10 +205,10 @@ fn parse<'a>(
 /// The bytes from `offset` on without the zeros that fill the end of the file from a sector boundary
 /// on; `None` when it does not end so.
 fn written_part(file: &[u8], offset: usize) -> Option<&[u8]> {
-    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
     if written <= offset {
         return Some(&[]);
     }
-    let boundary = written.next_multiple_of(SECTOR_BYTES);
+    let boundary = written.checked_next_multiple_of(SECTOR_BYTES)?;
     if boundary >= file.len() { None } else { file.get(offset..boundary) }
 }

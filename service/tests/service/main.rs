@@ -1,0 +1,6 @@
+//! A ledger with a few blocks, asked in the bytes that clients send.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod refusals;
+mod world;

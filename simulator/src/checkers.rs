@@ -1,0 +1,292 @@
+//! Those who watch a run and say when something is not as it must be.
+//!
+//! They are written apart from the product: with a table of quorums of their own, a ledger of their own,
+//! and the rules of the protocol as they are stated, not as they are coded. What they see is what happens
+//! outside of replicas: votes when they are signed, messages when they are sent, blocks when they are told
+//! to be final. The first thing that is wrong ends the run.
+mod agreement;
+mod bounds;
+mod certificates;
+pub mod quorums;
+mod votes;
+
+use quorate_primitives::certificate::Vote;
+use quorate_primitives::evidence::Accusation;
+use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
+use quorate_primitives::validators::ValidatorSet;
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
+use quorate_replica::{Committed, PeerMessage};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::founding::Founding;
+use crate::options::Options;
+use crate::random::{Dice, Stream};
+use crate::signatures::Memo;
+use crate::time::Moment;
+use crate::wire;
+
+pub use bounds::Seen;
+
+use agreement::Agreement;
+use certificates::CertificateLaws;
+use votes::VoteLaws;
+
+/// Something that must never be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When it was seen.
+    pub at: Moment,
+    /// What was promised.
+    pub property: &'static str,
+    /// What was found.
+    pub detail: String,
+}
+
+/// What a checker finds: nothing, or what is wrong.
+pub type Finding = Result<(), String>;
+
+/// All checkers of a run.
+pub struct Checkers {
+    options: Rc<Options>,
+    /// The epochs that have begun, as a client knows them that trusts nothing but the genesis.
+    epochs: BTreeMap<EpochNumber, TrustedEpoch>,
+    /// See [`Checkers::sets`], and the height that they are known from.
+    sets: (Height, Vec<ValidatorSet>),
+    violation: Option<Violation>,
+    honest: Vec<bool>,
+    keys: Vec<PublicKey>,
+    agreement: Agreement,
+    votes: VoteLaws,
+    certificates: CertificateLaws,
+    /// Draws of programs that do not follow the protocol.
+    pub puppet_dice: Dice,
+}
+
+impl Checkers {
+    /// Checkers of a run in which all nodes are honest, until told otherwise.
+    #[must_use]
+    pub fn new(options: Rc<Options>, founding: &Founding, keys: &[PublicKey]) -> Self {
+        let seed = options.seed;
+        Self {
+            violation: None,
+            honest: vec![true; keys.len()],
+            keys: keys.to_vec(),
+            agreement: Agreement::default(),
+            votes: VoteLaws::default(),
+            certificates: CertificateLaws::default(),
+            puppet_dice: Dice::new(seed, Stream::Puppets),
+            sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
+            epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
+            options,
+        }
+    }
+
+    /// Whether nothing was found so far.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        self.violation.is_none()
+    }
+
+    /// The first thing that was found.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Something is not as it must be. Only the first is kept: the others may follow from it.
+    pub fn violate(&mut self, at: Moment, property: &'static str, detail: String) {
+        self.violation.get_or_insert(Violation { at, property, detail });
+    }
+
+    fn find(&mut self, at: Moment, property: &'static str, finding: Finding) {
+        if let Err(detail) = finding {
+            self.violate(at, property, detail);
+        }
+    }
+
+    /// A node does not follow the protocol.
+    pub fn distrust(&mut self, node: usize) {
+        if let Some(honest) = self.honest.get_mut(node) {
+            *honest = false;
+        }
+    }
+
+    /// Whether a node follows the protocol.
+    #[must_use]
+    pub fn is_honest(&self, node: usize) -> bool {
+        self.honest.get(node).copied().unwrap_or(false)
+    }
+
+    /// Whether all nodes with this key follow the protocol.
+    #[must_use]
+    pub fn is_honest_key(&self, key: &PublicKey) -> bool {
+        let nodes = self.keys.iter().zip(&self.honest);
+        nodes.filter(|(known, _)| *known == key).all(|(_, honest)| *honest)
+    }
+
+    // What is seen.
+
+    /// A node signed a vote.
+    pub fn signed(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
+        self.voted(at, node, epoch, vote);
+    }
+
+    fn voted(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
+        if !self.is_honest(node) {
+            return self.votes.heard(epoch, vote);
+        }
+        let finding = self.votes.signed(node, epoch, vote);
+        self.find(at, "votes", finding);
+    }
+
+    /// A node sent a message.
+    pub fn sent(&mut self, at: Moment, node: usize, message: &PeerMessage, memo: &mut Memo) {
+        let is_honest = self.is_honest(node);
+        let (epoch, said) = wire::said(message);
+        for vote in said.votes {
+            self.voted(at, node, epoch, vote);
+        }
+        for certificate in said.certificates {
+            if self.certificates.is_known(epoch, certificate) {
+                continue;
+            }
+            // Nobody speaks in an epoch whose anchor nobody holds to be final.
+            let of = self.epochs.get(&epoch);
+            let is_valid =
+                of.is_some_and(|of| quorums::is_valid(certificate, &of.context(), of.validators(), memo));
+            if is_valid {
+                let finding = self.certificates.see(epoch, certificate);
+                self.find(at, "certificates", finding);
+            } else if is_honest {
+                let detail =
+                    format!("node {node} passes on a certificate that proves nothing: {}", certificate.claim);
+                self.violate(at, "certificates", detail);
+            }
+        }
+    }
+
+    /// A node told a block to be final.
+    pub fn committed(&mut self, at: Moment, node: usize, committed: &Committed) {
+        if !self.is_honest(node) {
+            return;
+        }
+        let finding = self.agreement.committed(node, committed);
+        self.find(at, "agreement", finding);
+        self.know_sets(committed);
+        let finding = self.handed_over(committed);
+        self.find(at, "light client", finding);
+    }
+
+    /// Who validates in the epoch of the next block and in the two after it, by the highest block that
+    /// anybody told to be final.
+    #[must_use]
+    pub fn sets(&self) -> &[ValidatorSet] {
+        &self.sets.1
+    }
+
+    fn know_sets(&mut self, committed: &Committed) {
+        let executed = &committed.executed;
+        if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
+            return;
+        }
+        let epoch = executed.height().get() / self.options.epoch_length.max(1);
+        let sets = (0..3)
+            .filter_map(|ahead| executed.state().validators(EpochNumber::new(epoch.saturating_add(ahead))));
+        self.sets = (executed.height(), sets.collect());
+    }
+
+    /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.
+    fn handed_over(&mut self, committed: &Committed) -> Finding {
+        let Some(header) = committed.executed.header() else { return Ok(()) };
+        let next = header.epoch.next();
+        let Some(trusted) = self.epochs.get(&header.epoch) else {
+            return Err(format!(
+                "block {} is of epoch {}, which was never begun",
+                header.height, header.epoch
+            ));
+        };
+        if header.height != trusted.last() || self.epochs.contains_key(&next) {
+            return Ok(());
+        }
+        let validators = committed.executed.state().validators(next);
+        let (Some(certificate), Some(validators)) = (committed.certificate.clone(), validators) else {
+            return Err(format!("block {} ends epoch {} without a certificate", header.height, header.epoch));
+        };
+        let outcome = *committed.executed.outcome();
+        let boundary = FinalityProof { header: header.clone(), outcome, certificate };
+        let begun = Handover { boundary, validators }.verify(trusted).map_err(|error| error.to_string())?;
+        self.epochs.insert(next, begun);
+        Ok(())
+    }
+
+    /// A node holds somebody guilty.
+    pub fn evidence(&mut self, at: Moment, node: usize, accusation: &Accusation) {
+        if self.is_honest(node) && self.is_honest_key(&accusation.validator) {
+            let signer = accusation.evidence.signer();
+            let detail = format!("node {node} has evidence against the honest validator {signer}");
+            self.violate(at, "accountability", detail);
+        }
+    }
+
+    /// A node no longer talks to another. Excused if the link between them changed what was sent.
+    pub fn banned(&mut self, at: Moment, (by, whom): (usize, usize), is_excused: bool, reason: &str) {
+        if self.is_honest(by) && self.is_honest(whom) && !is_excused {
+            self.violate(at, "bans", format!("node {by} bans the honest node {whom}: {reason}"));
+        }
+    }
+
+    /// A node, or a client through it, was told that a transaction is final.
+    pub fn told(&mut self, at: Moment, node: usize, transaction: Hash, height: Height) {
+        if self.is_honest(node) || node == usize::MAX {
+            let finding = self.agreement.told(transaction, height);
+            self.find(at, "durability", finding);
+        }
+    }
+
+    /// A client was told that a transaction can never be final.
+    pub fn expired(&mut self, at: Moment, node: usize, transaction: Hash) {
+        if self.is_honest(node) {
+            let finding = self.agreement.expired(transaction);
+            self.find(at, "durability", finding);
+        }
+    }
+
+    /// What is seen of a running node now and then.
+    pub fn inspect(&mut self, at: Moment, node: usize, seen: &Seen<'_>) {
+        if self.is_honest(node) {
+            let finding = bounds::check(&self.options, node, seen);
+            self.find(at, "bounds", finding);
+        }
+    }
+
+    /// Height of the last block that any honest node told to be final.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.agreement.height()
+    }
+
+    /// When the last new height was reached by the first honest node.
+    #[must_use]
+    pub fn advanced(&self) -> u64 {
+        self.agreement.height().get()
+    }
+
+    /// The block at a height.
+    #[must_use]
+    pub fn block_at(&self, height: Height) -> Option<Hash> {
+        self.agreement.block_at(height)
+    }
+
+    /// Height of a transaction that was told to be final.
+    #[must_use]
+    pub fn height_of(&self, transaction: &Hash) -> Option<Height> {
+        self.agreement.height_of(transaction)
+    }
+
+    /// What can only be said when the run is over.
+    pub fn finish(&mut self, at: Moment) {
+        let finding = self.certificates.finish(&self.agreement, &self.votes, &self.epochs);
+        self.find(at, "certificates", finding);
+    }
+}

@@ -1,0 +1,107 @@
+//! Makes a part of the network whole, and leaves the rest as it is.
+use quorate_primitives::Height;
+use std::collections::BTreeSet;
+
+use super::World;
+use crate::environment::Happening;
+use crate::random::Dice;
+use crate::run::at_least;
+use crate::trace::What;
+
+impl World {
+    /// Any quorum of honest validators that can still be started, of each set that decides now or in the
+    /// next two epochs; `None` if there is none.
+    pub fn choose_core(&self, dice: &mut Dice) -> Option<Vec<usize>> {
+        let mut core = BTreeSet::new();
+        for set in self.env.checkers.sets() {
+            let members = set.members().iter().filter_map(|member| {
+                let nodes = self.env.nodes_of(&member.key);
+                nodes
+                    .iter()
+                    .copied()
+                    .find(|node| self.env.checkers.is_honest(*node) && !self.fates[*node].is_retired)
+            });
+            let mut able: Vec<usize> = members.collect();
+            let quorum = crate::checkers::quorums::quorum(set.len());
+            if able.len() < quorum {
+                return None;
+            }
+            // Who is in the core already serves here too.
+            dice.shuffle(&mut able);
+            able.sort_by_key(|node| !core.contains(node));
+            core.extend(able.into_iter().take(quorum));
+        }
+        Some(core.into_iter().collect())
+    }
+
+    /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
+    pub fn heal(&mut self, core: &[usize], dice: &mut Dice) {
+        self.faults.is_on = false;
+        self.faults.partition = self.faults.partition.saturating_add(1);
+        self.clients.is_active = false;
+        self.env.note(None, What::Note("heals", core.iter().fold(0, |word, node| word | (1 << node)), 0));
+        for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
+            match dice.below(3) {
+                0 => self.env.network.isolate(node),
+                1 if self.nodes[node].replica().is_some() => {
+                    self.fates[node].is_retired = true;
+                    self.crash(node, false);
+                }
+                _ => {}
+            }
+        }
+        self.notice_cuts();
+        let longest = self.env.options.timings.timeout_max_ms.saturating_mul(1_000) / 20;
+        self.env.network.heal(core, longest);
+        self.clients.listen_to(core);
+        for node in core {
+            self.nodes[*node].disk.disk().calm();
+            self.nodes[*node].store.plan(None);
+            self.nodes[*node].effects_left = None;
+            let now = self.env.now;
+            self.nodes[*node].clock.correct(now);
+            if self.nodes[*node].is_paused {
+                self.nodes[*node].resume(&mut self.env);
+            }
+            if !self.nodes[*node].is_up() {
+                self.env.schedule(now.after_micros(1), Happening::Start(*node));
+            }
+            self.connect_all(*node);
+        }
+    }
+
+    /// Heights of some nodes.
+    #[must_use]
+    pub fn heights(&self, nodes: &[usize]) -> Vec<Option<u64>> {
+        nodes.iter().map(|node| self.nodes[*node].height().map(Height::get)).collect()
+    }
+
+    /// Whether all these nodes have come beyond a height.
+    #[must_use]
+    pub fn has_converged(&self, nodes: &[usize], height: Height) -> bool {
+        nodes.iter().all(|node| at_least(self.nodes[*node].height(), height.next()))
+    }
+
+    /// Looks into every ledger: whatever a client was told is in all that reach so far.
+    pub fn compare_ledgers(&mut self) {
+        let finals: Vec<_> = self.clients.finals().collect();
+        for node in 0..self.nodes.len() {
+            let Some(replica) = self.nodes[node].replica().filter(|_| self.env.checkers.is_honest(node))
+            else {
+                continue;
+            };
+            let (reader, head) = (replica.ledger().reader(), replica.ledger().head().height());
+            let mut missing = None;
+            for (id, height) in finals.iter().filter(|(_, height)| *height <= head) {
+                let found = reader.position(id).ok().flatten().map(|position| position.height);
+                if found != Some(*height) {
+                    missing =
+                        Some(format!("node {node} has {found:?} for {id}, which is told to be in {height}"));
+                }
+            }
+            if let Some(detail) = missing {
+                self.env.violate("durability", detail);
+            }
+        }
+    }
+}
