@@ -18,6 +18,8 @@ use quorate_primitives::{EpochNumber, Hash, Height};
 pub const SUBMIT_MANY_MAX: usize = 1_000;
 /// Most keys in one `state_get`: 100 proofs of 20 KiB in hexadecimal just fit the longest answer.
 pub const STATE_KEYS_MAX: usize = 100;
+/// Most handovers in one `chain_getEpochs`: each takes at most 32 KiB, twice that in hexadecimal.
+pub const EPOCHS_MAX: u32 = 32;
 /// Most rows in a page.
 pub const PAGE_ROWS_MAX: u32 = 100;
 /// Longest wait of `tx_submitAndWait`, and the one used if none is given.
@@ -196,8 +198,22 @@ pub const METHODS: &[Method] = &[
         &[ErrorKind::NotFound],
     ),
     call(
+        "chain_getEpochs",
+        "What leads from each set of validators to the next, for clients that trust the genesis.",
+        &[
+            optional(
+                "from",
+                <Decimal<EpochNumber>>::schema,
+                "the first epoch to be led to; 1 if absent, since the first epoch begins with the genesis",
+            ),
+            optional("limit", u32::schema, "most handovers, 1 to 32; 32 if absent"),
+        ],
+        json::EpochsAnswer::schema,
+        &[],
+    ),
+    call(
         "chain_getValidators",
-        "The validators of an epoch.",
+        "The validators of an epoch: of any past one, of the current one or of the next two.",
         &[optional(
             "epoch",
             <Decimal<EpochNumber>>::schema,
@@ -205,6 +221,13 @@ pub const METHODS: &[Method] = &[
         )],
         json::ValidatorsAnswer::schema,
         &[ErrorKind::NotFound],
+    ),
+    call(
+        "chain_getEvidence",
+        "Everything that validators were convicted of, as of the newest certified block.",
+        &[PROOF],
+        json::EvidenceAnswer::schema,
+        &[],
     ),
     call(
         "tx_submit",

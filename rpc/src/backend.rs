@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::api::ApiError;
 use crate::json::{
-    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, FinalityAnswer, Head,
-    HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer, StateAnswer, TransactionAnswer,
-    TransactionEvent, TransactionStatus, ValidatorsAnswer,
+    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, EpochsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
+    StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
 };
 
 /// Which block is meant.
@@ -87,9 +87,17 @@ pub trait Backend: Send + Sync + 'static {
     /// The proof that the block at this height is final; without a height, of the newest certified one.
     fn finality(&self, height: Option<Height>) -> impl Future<Output = Answer<FinalityAnswer>> + Send;
 
-    /// The validators of an epoch; without one, of the newest finalized block's.
+    /// At most `limit` handovers, ascending without gaps, beginning with that into epoch `from`; `from`
+    /// is at least 1.
+    fn epochs(&self, from: EpochNumber, limit: u32) -> impl Future<Output = Answer<EpochsAnswer>> + Send;
+
+    /// The validators of an epoch; without one, of the newest finalized block's. Known are all past
+    /// epochs, the current one and the next two, or it is [`crate::api::ErrorKind::NotFound`].
     fn validators(&self, epoch: Option<EpochNumber>)
     -> impl Future<Output = Answer<ValidatorsAnswer>> + Send;
+
+    /// All evidence that the ledger recorded.
+    fn evidence(&self, proofs: Proofs) -> impl Future<Output = Answer<EvidenceAnswer>> + Send;
 
     /// Takes transactions; one result for each, in the order given. Refusals are
     /// [`crate::api::ErrorKind`]s of submitting, `AlreadyKnown` for one that is pending or included.

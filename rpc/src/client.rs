@@ -24,9 +24,9 @@ pub use subscription::Subscription;
 use crate::api::{ErrorKind, ErrorObject};
 use crate::backend::{BlockAt, Bodies, Proofs};
 use crate::json::{
-    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Decimal, FinalityAnswer, Head,
-    HeaderAnswer, HexBytes, MempoolStats, NodeStatus, PeersAnswer, Shown, StateAnswer, SubmitManyAnswer,
-    Submitted, TransactionAnswer, TransactionStatus, ValidatorsAnswer,
+    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Decimal, EpochsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeaderAnswer, HexBytes, MempoolStats, NodeStatus, PeersAnswer,
+    Shown, StateAnswer, SubmitManyAnswer, Submitted, TransactionAnswer, TransactionStatus, ValidatorsAnswer,
 };
 
 /// Longest answer that is read, in bytes: twice what a node sends by default.
@@ -257,8 +257,12 @@ methods! {
     header(at: BlockAt) -> HeaderAnswer = "chain_getHeader", Named::new().block(at);
     /// The proof that a block is final; of the newest certified one without a height.
     finality(height: Option<Height>) -> FinalityAnswer = "chain_getFinality", Named::new().maybe("height", height.map(Decimal));
+    /// At most `limit` handovers, 1 to 32, beginning with that into epoch `from`.
+    epochs(from: EpochNumber, limit: u32) -> EpochsAnswer = "chain_getEpochs", Named::new().with("from", Decimal(from)).with("limit", limit);
     /// The validators of an epoch; of the newest block's without one.
     validators(epoch: Option<EpochNumber>) -> ValidatorsAnswer = "chain_getValidators", Named::new().maybe("epoch", epoch.map(Decimal));
+    /// All evidence that the ledger recorded.
+    evidence(proofs: Proofs) -> EvidenceAnswer = "chain_getEvidence", Named::new().proofs(proofs);
     /// Submits a transaction; [`ErrorKind::AlreadyKnown`] if the node has it already.
     submit(transaction: &SignedTransaction) -> Submitted = "tx_submit", Named::new().with("transaction", HexBytes::of(transaction));
     /// Submits up to 1,000 transactions that together fit a request.

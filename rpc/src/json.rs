@@ -9,7 +9,9 @@
 pub mod schema;
 
 pub mod chain;
+pub mod epoch;
 pub mod event;
+pub mod evidence;
 pub mod node;
 pub mod proof;
 pub mod receipt;
@@ -19,10 +21,12 @@ pub mod values;
 
 pub use chain::{
     ApiLimits, Block, BlockHeader, BundleBody, ChainInfo, ChainParameters, FinalityAnswer, Head,
-    HeaderAnswer, Outcome, ValidatorEntry, ValidatorsAnswer,
+    HeaderAnswer, Outcome,
 };
+pub use epoch::{EpochHandover, EpochPlace, EpochsAnswer, ValidatorEntry, ValidatorsAnswer};
 pub use event::{End, EndReason, HeadEvent, Notice, TransactionEvent};
-pub use node::{MempoolStats, NodeStatus, Peer, PeerDirection, PeersAnswer};
+pub use evidence::{Accusation, Claim, EvidenceAnswer, Offence, RecordedEvidence};
+pub use node::{MempoolStats, NodeStatus, Peer, PeerDirection, PeersAnswer, Voting};
 pub use proof::{Ancestor, Finality, GroupEvidence, ProvenValue, ReceiptEvidence, ValueEvidence};
 pub use receipt::{BalanceAfter, Event, FailureInfo, Receipt};
 pub use state::{

@@ -1,9 +1,9 @@
 //! Committed blocks and the proofs that they are final.
 use quorate_ledger::store::StoreError;
 use quorate_ledger::{Reader, StoredBlock};
+use quorate_primitives::Height;
 use quorate_primitives::light::FinalityProof;
 use quorate_primitives::merkle::ListProof;
-use quorate_primitives::{EpochNumber, Height};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies};
 use quorate_rpc::json::chain::body_page;
 use quorate_rpc::json::{
@@ -75,19 +75,31 @@ impl Snapshot {
         not_found(format_args!("at height {height}: expected 1 to {}", self.height()))
     }
 
-    /// The newest committed block.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        Head {
+    /// Transactions that the newest block executed. One that this process did not execute itself, but
+    /// found in its store when it started, is looked up there.
+    fn transactions_of_head(&self) -> Answer<u32> {
+        let executed = self.executed.receipts().len();
+        if executed > 0 || self.executed.header().is_none() {
+            return Ok(count(executed));
+        }
+        Ok(count(self.reader.receipts(self.height()).map_err(unreadable)?.len()))
+    }
+
+    /// The newest committed block. Reads the store if the block executed nothing or was read from there.
+    ///
+    /// # Errors
+    /// `Internal`: the store fails.
+    pub fn head(&self) -> Answer<Head> {
+        Ok(Head {
             height: self.height().into(),
             block: self.executed.block().into(),
             time: self.executed.time().into(),
             view: self.executed.view().into(),
-            epoch: EpochNumber::ZERO.into(),
+            epoch: self.epoch().into(),
             state_root: self.executed.outcome().state_root.into(),
-            transactions: count(self.executed.receipts().len()),
+            transactions: self.transactions_of_head()?,
             certified_height: self.certified_height().map(Decimal),
-        }
+        })
     }
 
     /// The header of a committed block. Reads the store.
@@ -168,7 +180,7 @@ impl Snapshot {
             block: block.header.id().into(),
             time: block.header.time.into(),
             view: block.header.view.into(),
-            epoch: EpochNumber::ZERO.into(),
+            epoch: block.header.epoch.into(),
             state_root: block.outcome.state_root.into(),
             transactions,
             certified_height: self.certified_height().map(Decimal),

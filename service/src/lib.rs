@@ -20,6 +20,7 @@
 )]
 
 mod blocks;
+mod epochs;
 mod node;
 pub mod snapshot;
 mod state;

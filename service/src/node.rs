@@ -1,11 +1,10 @@
 //! The network, the node itself and its peers.
 use quorate_primitives::block::PROTOCOL_VERSION;
-use quorate_primitives::{EpochNumber, Height, PublicKey};
-use quorate_replica::Status;
+use quorate_primitives::{Height, PublicKey, View};
+use quorate_replica::{Status, Voice};
 use quorate_rpc::backend::Answer;
-use quorate_rpc::json::{ChainInfo, MempoolStats, NodeStatus, Peer, PeersAnswer, ValidatorsAnswer};
+use quorate_rpc::json::{ChainInfo, MempoolStats, NodeStatus, Peer, PeersAnswer, Voting};
 use quorate_rpc::json::{Decimal, Shown};
-use quorate_rpc::{ApiError, ErrorKind};
 
 use crate::snapshot::Snapshot;
 
@@ -29,53 +28,58 @@ fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// Whether a replica votes, and from which turn on if it will.
+fn voting(voice: Voice) -> (Voting, Option<View>) {
+    match voice {
+        Voice::Free => (Voting::Yes, None),
+        Voice::Observer => (Voting::Observer, None),
+        Voice::Asking => (Voting::Asking, None),
+        Voice::Quarantined => (Voting::Quarantined, None),
+        Voice::Silent { until } => (Voting::Silent, Some(until)),
+    }
+}
+
 impl Snapshot {
     /// The network. Without the limits, which are the server's.
-    #[must_use]
-    pub fn chain_info(&self) -> ChainInfo {
+    ///
+    /// # Errors
+    /// `Internal`: the state names no validators, which no genesis allows.
+    pub fn chain_info(&self) -> Answer<ChainInfo> {
         let genesis = &self.identity.genesis;
-        ChainInfo {
+        let (epoch, set) = (self.epoch(), self.set_of(self.epoch())?);
+        Ok(ChainInfo {
             network: genesis.network.to_string(),
             address_prefix: genesis.prefix.as_str().to_owned(),
             chain: self.identity.chain.into(),
             protocol_version: PROTOCOL_VERSION,
             software_version: VERSION.to_owned(),
             height: self.height().into(),
-            epoch: EpochNumber::ZERO.into(),
-            validators: small(genesis.validators.len()),
-            quorum: small(genesis.validators.quorum()),
+            epoch: epoch.into(),
+            validators: small(set.len()),
+            quorum: small(set.quorum()),
             parameters: (&genesis.parameters).into(),
             limits: None,
-        }
-    }
-
-    /// The validators of an epoch. There is one epoch, number 0, with the validators of the genesis.
-    ///
-    /// # Errors
-    /// `NotFound`: the epoch is not known.
-    pub fn validators(&self, epoch: Option<EpochNumber>) -> Answer<ValidatorsAnswer> {
-        if let Some(unknown) = epoch.filter(|epoch| *epoch != EpochNumber::ZERO) {
-            let message = format_args!("epoch {unknown} is not known: expected 0");
-            return Err(ApiError::new(ErrorKind::NotFound, message).in_field("epoch"));
-        }
-        let trusted = self.identity.genesis.trusted();
-        Ok(ValidatorsAnswer::new(EpochNumber::ZERO, trusted.context(), trusted.validators()))
+        })
     }
 
     /// How the node is, by what its replica says of itself and the number of connected peers.
     #[must_use]
     pub fn node_status(&self, status: &Status, peers: usize) -> NodeStatus {
         let with_itself = status.connected.saturating_add(usize::from(status.index.is_some()));
+        let (voting, voting_from) = voting(status.voice);
         NodeStatus {
             name: self.identity.name.clone(),
             version: VERSION.to_owned(),
             key: self.identity.key.into(),
             validator: status.index,
+            voting,
+            voting_from: voting_from.map(Decimal),
             started: self.identity.started.into(),
             height: self.height().into(),
             block_time: self.executed.time().into(),
             certified_height: self.certified_height().map(Decimal::<Height>),
-            epoch: EpochNumber::ZERO.into(),
+            epoch: status.epoch.into(),
+            epoch_last_height: status.epoch_last.into(),
             view: status.view.into(),
             leader: Some(status.leader),
             syncing: status.syncing,
@@ -99,10 +103,12 @@ impl Snapshot {
         }
     }
 
-    /// The connected peers, by their names if they are validators.
-    #[must_use]
-    pub fn node_peers(&self, connections: Vec<Connection>) -> PeersAnswer {
-        let set = &self.identity.genesis.validators;
+    /// The connected peers, by their names if they are validators of the current epoch.
+    ///
+    /// # Errors
+    /// `Internal`: the state names no validators, which no genesis allows.
+    pub fn node_peers(&self, connections: Vec<Connection>) -> Answer<PeersAnswer> {
+        let set = self.set_of(self.current_epoch())?;
         let peers = connections.into_iter().map(|Connection { key, address }| {
             let validator = set.index_of(&key);
             let member = validator.and_then(|index| set.members().get(usize::from(index)));
@@ -115,7 +121,7 @@ impl Snapshot {
                 connected: None,
             }
         });
-        PeersAnswer { peers: peers.collect() }
+        Ok(PeersAnswer { peers: peers.collect() })
     }
 
     /// What waits in the replica's pool.

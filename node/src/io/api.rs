@@ -15,9 +15,9 @@ use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{
-    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, FinalityAnswer, Head,
-    HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer, StateAnswer, TransactionAnswer,
-    TransactionEvent, TransactionStatus, ValidatorsAnswer,
+    AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, EpochsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
+    StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
 };
 use quorate_rpc::{ApiError, Backend};
 use quorate_service::{Connection, Snapshot};
@@ -83,11 +83,11 @@ impl Backend for Api {
     }
 
     async fn chain_info(&self) -> Answer<ChainInfo> {
-        Ok(self.snapshot().chain_info())
+        self.snapshot().chain_info()
     }
 
     async fn head(&self) -> Answer<Head> {
-        Ok(self.snapshot().head())
+        self.ask(Snapshot::head).await
     }
 
     async fn block(&self, at: BlockAt, bodies: Bodies) -> Answer<Block> {
@@ -103,7 +103,15 @@ impl Backend for Api {
     }
 
     async fn validators(&self, epoch: Option<EpochNumber>) -> Answer<ValidatorsAnswer> {
-        self.snapshot().validators(epoch)
+        self.ask(move |snapshot| snapshot.validators(epoch)).await
+    }
+
+    async fn epochs(&self, from: EpochNumber, limit: u32) -> Answer<EpochsAnswer> {
+        self.ask(move |snapshot| snapshot.epochs(from, limit)).await
+    }
+
+    async fn evidence(&self, proofs: Proofs) -> Answer<EvidenceAnswer> {
+        self.snapshot().evidence(proofs)
     }
 
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
@@ -149,7 +157,7 @@ impl Backend for Api {
     }
 
     async fn node_peers(&self) -> Answer<PeersAnswer> {
-        Ok(self.snapshot().node_peers(self.connections()))
+        self.snapshot().node_peers(self.connections())
     }
 
     async fn mempool_stats(&self) -> Answer<MempoolStats> {

@@ -92,7 +92,7 @@ kinds! {
     AlreadyKnown = 2006, "already_known", Useless, "the transaction is pending or was executed; ask tx_status";
     MempoolFull = 2007, "mempool_full", Later, "submit the same transaction again after retry_after_ms, or to another node";
     SenderFull = 2008, "sender_full", Later, "too many transactions of this sender wait; submit again when some are final";
-    NotFound = 2101, "not_found", Useless, "this node has no such block; compare with chain_head";
+    NotFound = 2101, "not_found", Useless, "this node has no such block or epoch; compare with chain_head";
     NotReady = 2102, "not_ready", Later, "the node is starting, catching up or has no certified block yet; see node_status";
     Timeout = 2103, "timeout", Later, "the request took too long; send it faster or ask for less";
     HostRefused = 2104, "host_refused", Useless, "the Host header is not in the node's list of allowed names";

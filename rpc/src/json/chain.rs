@@ -1,10 +1,10 @@
-//! The chain, its blocks and its validators.
+//! The chain and its blocks.
 use quorate_primitives::block;
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::state::{OrganisationId, Parameters};
-use quorate_primitives::validators::ValidatorSet;
-use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, View};
+use quorate_primitives::state::Parameters;
+use quorate_primitives::{EpochNumber, Hash, Height, View};
 
+use super::evidence::Accusation;
 use super::proof::Finality;
 use super::schema::object;
 use super::transaction::Transaction;
@@ -234,6 +234,8 @@ object! {
         pub sequence: Decimal<u64>,
         /// The transactions in order; some may have been dropped at execution.
         pub transactions: Vec<Transaction>,
+        /// What it accuses validators of, in order; the ledger records what it does not know yet.
+        pub accusations: Vec<Accusation>,
     }
 }
 
@@ -244,6 +246,7 @@ impl From<&Bundle> for BundleBody {
             author: bundle.author(),
             sequence: bundle.sequence().into(),
             transactions: bundle.transactions().iter().map(|signed| Transaction::from(&**signed)).collect(),
+            accusations: bundle.accusations().iter().filter_map(Accusation::of).collect(),
         }
     }
 }
@@ -281,55 +284,5 @@ object! {
         pub signers: Vec<u8>,
         /// Everything a client needs to check it.
         pub proof: Finality,
-    }
-}
-
-object! {
-    /// The validators of an epoch.
-    pub struct ValidatorsAnswer {
-        /// Which epoch.
-        pub epoch: Decimal<EpochNumber>,
-        /// Hash of the set.
-        pub hash: Shown<Hash>,
-        /// What every vote of the epoch signs.
-        pub context: Shown<Hash>,
-        /// Votes that make a certificate.
-        pub quorum: u32,
-        /// The validators in order.
-        pub validators: Vec<ValidatorEntry>,
-    }
-}
-
-impl ValidatorsAnswer {
-    /// Describes the set of an epoch.
-    #[must_use]
-    pub fn new(epoch: EpochNumber, context: Hash, set: &ValidatorSet) -> Self {
-        let entries = (0_u8..).zip(set.members()).map(|(index, member)| ValidatorEntry {
-            index,
-            name: member.name.to_string(),
-            organisation: member.organisation.clone().into(),
-            key: member.key.into(),
-        });
-        Self {
-            epoch: epoch.into(),
-            hash: set.hash().into(),
-            context: context.into(),
-            quorum: u32::try_from(set.quorum()).unwrap_or(u32::MAX),
-            validators: entries.collect(),
-        }
-    }
-}
-
-object! {
-    /// One validator.
-    pub struct ValidatorEntry {
-        /// Position in the set.
-        pub index: u8,
-        /// For people.
-        pub name: String,
-        /// Who runs it.
-        pub organisation: Shown<OrganisationId>,
-        /// Signs its votes.
-        pub key: Shown<PublicKey>,
     }
 }

@@ -4,6 +4,22 @@ use quorate_primitives::{EpochNumber, Height, PublicKey, View};
 use super::schema::{object, words};
 use super::values::{Decimal, Shown, Time};
 
+words! {
+    /// Whether a node votes.
+    pub enum Voting {
+        /// It does.
+        Yes = "yes",
+        /// It is no validator of this epoch.
+        Observer = "observer",
+        /// Not yet: it asks the others whether they hold a vote of its key that it does not know of.
+        Asking = "asking",
+        /// Not yet: its vote log was lost, and too few of the others have said where they stand.
+        Quarantined = "quarantined",
+        /// Not before the view named: it may have voted in the ones before and forgotten it.
+        Silent = "silent",
+    }
+}
+
 object! {
     /// How a node is.
     pub struct NodeStatus {
@@ -13,8 +29,12 @@ object! {
         pub version: String,
         /// Its public key.
         pub key: Shown<PublicKey>,
-        /// Its index among the validators; `null` for an observer.
+        /// Its index among the validators of the epoch; `null` for an observer.
         pub validator: Option<u8>,
+        /// Whether it votes.
+        pub voting: Voting,
+        /// The first turn in which it votes, for `silent`.
+        pub voting_from: Option<Decimal<View>>,
         /// Since when it runs.
         pub started: Time,
         /// Newest finalized height.
@@ -25,7 +45,9 @@ object! {
         pub certified_height: Option<Decimal<Height>>,
         /// Epoch it is in.
         pub epoch: Decimal<EpochNumber>,
-        /// Turn it is in.
+        /// Height of that epoch's last block.
+        pub epoch_last_height: Decimal<Height>,
+        /// Turn it is in; turns are counted from 1 in each epoch.
         pub view: Decimal<View>,
         /// Index of the leader of that turn.
         pub leader: Option<u8>,

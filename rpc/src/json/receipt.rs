@@ -2,7 +2,7 @@
 use quorate_primitives::address::AccountId;
 use quorate_primitives::receipt::{self, Failure, Verdict};
 use quorate_primitives::state::{self, AssetId, OrganisationId};
-use quorate_primitives::{Amount, Hash};
+use quorate_primitives::{Amount, EpochNumber, Hash, PublicKey};
 
 use super::schema::{object, tagged};
 use super::state::Balance;
@@ -163,6 +163,35 @@ tagged! {
             /// Where.
             scope: Scope,
         }
+        /// A validator will join.
+        ValidatorAdded = "validator_added" {
+            /// Its name.
+            name: String,
+            /// Who runs it.
+            organisation: Shown<OrganisationId>,
+            /// Its key.
+            key: Shown<PublicKey>,
+            /// First epoch in which it votes.
+            from_epoch: Decimal<EpochNumber>,
+        }
+        /// A validator will leave.
+        ValidatorRemoved = "validator_removed" {
+            /// Its name.
+            name: String,
+            /// Its key.
+            key: Shown<PublicKey>,
+            /// First epoch in which it does not vote.
+            from_epoch: Decimal<EpochNumber>,
+        }
+        /// A validator will sign with another key.
+        ValidatorKeyRotated = "validator_key_rotated" {
+            /// Its name.
+            name: String,
+            /// The new key.
+            key: Shown<PublicKey>,
+            /// First epoch in which it signs with it.
+            from_epoch: Decimal<EpochNumber>,
+        }
     }
 }
 
@@ -204,6 +233,22 @@ impl From<&receipt::Event> for Event {
                 grantee: (*grantee).into(),
                 permission: name(*permission),
                 scope: scope.into(),
+            },
+            E::ValidatorAdded { name, organisation, key, from } => Self::ValidatorAdded {
+                name: name.to_string(),
+                organisation: organisation.clone().into(),
+                key: (*key).into(),
+                from_epoch: (*from).into(),
+            },
+            E::ValidatorRemoved { name, key, from } => Self::ValidatorRemoved {
+                name: name.to_string(),
+                key: (*key).into(),
+                from_epoch: (*from).into(),
+            },
+            E::ValidatorKeyRotated { name, key, from } => Self::ValidatorKeyRotated {
+                name: name.to_string(),
+                key: (*key).into(),
+                from_epoch: (*from).into(),
             },
         }
     }

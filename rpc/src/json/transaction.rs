@@ -2,7 +2,8 @@
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{self, AssetId, Delegation, OrganisationId, Symbol};
 use quorate_primitives::transaction::{self, Quantity, SignedTransaction};
-use quorate_primitives::{Amount, Hash, Height, PublicKey};
+use quorate_primitives::validators::Validator;
+use quorate_primitives::{Amount, Hash, Height, PublicKey, Signature};
 
 use super::proof::ReceiptEvidence;
 use super::receipt::{FailureInfo, Receipt};
@@ -335,6 +336,31 @@ tagged! {
             /// Where.
             scope: Scope,
         }
+        /// Adds a validator from the epoch after the next one on.
+        ValidatorAdd = "validator_add" {
+            /// Its name, unique among the validators.
+            name: String,
+            /// Who runs it.
+            organisation: Shown<OrganisationId>,
+            /// Signs its votes.
+            key: Shown<PublicKey>,
+            /// Signature by that key, in hexadecimal: whoever adds the validator holds it.
+            possession: HexBytes,
+        }
+        /// Removes a validator from the epoch after the next one on.
+        ValidatorRemove = "validator_remove" {
+            /// Its name.
+            name: String,
+        }
+        /// Replaces a validator's key from the epoch after the next one on.
+        ValidatorRotateKey = "validator_rotate_key" {
+            /// Its name.
+            name: String,
+            /// The new key.
+            key: Shown<PublicKey>,
+            /// Signature by the new key, in hexadecimal: whoever replaces the key holds the new one.
+            possession: HexBytes,
+        }
     }
 }
 
@@ -394,6 +420,24 @@ impl From<&transaction::Operation> for Operation {
                 permission: permission.name().to_owned(),
                 scope: scope.into(),
             },
+            O::ValidatorAdd { validator, possession } => Self::validator_add(validator, possession),
+            O::ValidatorRemove { name } => Self::ValidatorRemove { name: name.to_string() },
+            O::ValidatorRotateKey { name, key, possession } => Self::ValidatorRotateKey {
+                name: name.to_string(),
+                key: (*key).into(),
+                possession: HexBytes::of(possession),
+            },
+        }
+    }
+}
+
+impl Operation {
+    fn validator_add(validator: &Validator, possession: &Signature) -> Self {
+        Self::ValidatorAdd {
+            name: validator.name.to_string(),
+            organisation: validator.organisation.clone().into(),
+            key: validator.key.into(),
+            possession: HexBytes::of(possession),
         }
     }
 }

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::limits::Limits;
 use crate::api::{
-    ApiError, ErrorKind, Method, PAGE_ROWS_MAX, STATE_KEY_BYTES_MAX, STATE_KEYS_MAX, SUBMIT_MANY_MAX,
+    ApiError, EPOCHS_MAX, ErrorKind, Method, PAGE_ROWS_MAX, STATE_KEY_BYTES_MAX, STATE_KEYS_MAX,
+    SUBMIT_MANY_MAX,
 };
 use crate::arguments::{Arguments, invalid};
 use crate::backend::{Answer, Backend, BlockAt, Bodies, Proofs, Waited};
@@ -31,6 +32,9 @@ pub(crate) struct Context<B> {
     /// Open subscriptions, so that stopping can wait for their last messages.
     pub(crate) subscribers: Arc<watch::Sender<usize>>,
 }
+
+/// The first epoch that another one hands over to.
+const FIRST_HANDOVER: EpochNumber = EpochNumber::new(1);
 
 type Json = Box<RawValue>;
 
@@ -72,6 +76,11 @@ async fn result<B: Backend>(
         "chain_getHeader" => to_json(&backend.header(block_at(of)?).await?),
         "chain_getFinality" => to_json(&backend.finality(number::<Height>(of, "height")?).await?),
         "chain_getValidators" => to_json(&backend.validators(number::<EpochNumber>(of, "epoch")?).await?),
+        "chain_getEpochs" => {
+            let from = number::<EpochNumber>(of, "from")?.unwrap_or(FIRST_HANDOVER).max(FIRST_HANDOVER);
+            to_json(&backend.epochs(from, rows(of, EPOCHS_MAX)?).await?)
+        }
+        "chain_getEvidence" => to_json(&backend.evidence(proofs(of)?).await?),
         "tx_submit" => to_json(&submit(of, context).await?),
         "tx_submitMany" => to_json(&submit_many(of, context).await?),
         "tx_submitAndWait" => to_json(&submit_and_wait(of, context).await?),
@@ -83,7 +92,7 @@ async fn result<B: Backend>(
         "asset_get" => to_json(&backend.asset(asset_id(of)?, proofs(of)?).await?),
         "asset_list" => {
             let after = of.optional::<Shown<AssetId>>("after")?.map(|shown| shown.0);
-            to_json(&backend.assets(after, page_rows(of)?).await?)
+            to_json(&backend.assets(after, rows(of, PAGE_ROWS_MAX)?).await?)
         }
         "node_status" => to_json(&backend.node_status().await?),
         "node_peers" => to_json(&backend.node_peers().await?),
@@ -147,12 +156,12 @@ fn asset_id(of: &mut Arguments) -> Answer<AssetId> {
     text.parse().map_err(|reason| invalid("asset", format_args!("neither a symbol nor an id: {reason}")))
 }
 
-fn page_rows(of: &mut Arguments) -> Answer<u32> {
-    let rows = of.optional::<u32>("limit")?.unwrap_or(PAGE_ROWS_MAX);
-    if (1..=PAGE_ROWS_MAX).contains(&rows) {
+fn rows(of: &mut Arguments, allowed: u32) -> Answer<u32> {
+    let rows = of.optional::<u32>("limit")?.unwrap_or(allowed);
+    if (1..=allowed).contains(&rows) {
         return Ok(rows);
     }
-    Err(invalid("limit", format_args!("found {rows}, but 1 to {PAGE_ROWS_MAX} are allowed")))
+    Err(invalid("limit", format_args!("found {rows}, but 1 to {allowed} are allowed")))
 }
 
 fn state_keys(of: &mut Arguments) -> Answer<Vec<StateKey>> {

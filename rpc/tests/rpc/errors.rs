@@ -73,13 +73,15 @@ async fn of_many_transactions_the_good_are_taken_and_the_bad_named() {
 async fn wrong_parameters_are_named_with_what_is_allowed() {
     let (server, fake) = serve(Limits::default()).await;
     let transaction = HexBytes::of(&fake.transaction);
-    let cases: [(&str, Value, i32, &str, &str); 16] = [
+    let cases: [(&str, Value, i32, &str, &str); 18] = [
         ("chain_getBlock", json!({ "heigth": 1 }), -32602, "heigth", "height, block, bodies, from_bundle"),
         ("chain_getBlock", json!({ "height": -1 }), -32602, "height", "whole number"),
         ("chain_getBlock", json!({ "height": "1.5" }), -32602, "height", "1.5"),
         ("chain_getBlock", json!({ "height": "18446744073709551616" }), -32602, "height", "whole number"),
         ("chain_getBlock", json!({ "height": 1, "block": "00".repeat(32) }), -32602, "block", "not both"),
         ("chain_getBlock", json!({ "from_bundle": 1 }), -32602, "from_bundle", "bodies"),
+        ("chain_getEpochs", json!({ "limit": 33 }), -32602, "limit", "1 to 32"),
+        ("chain_getEpochs", json!([1, 0]), -32602, "limit", "1 to 32"),
         ("chain_getHeader", json!({ "block": "abc" }), -32602, "block", "64 hexadecimal digits"),
         ("tx_get", json!({}), -32602, "tx_id", "needs the parameter"),
         ("tx_get", json!({ "tx_id": null }), -32602, "tx_id", "needs the parameter"),

@@ -6,7 +6,7 @@ use quorate_primitives::block::{Header, Outcome, PROTOCOL_VERSION, Payload};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::codec::{self, Blob, List, Text};
-use quorate_primitives::light::{FinalityProof, TrustedEpoch};
+use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
 use quorate_primitives::merkle::{GroupProof, Leaf, ListProof, StateProof, Steps, list_root};
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::state::{
@@ -106,7 +106,7 @@ impl Fake {
         });
         let set = ValidatorSet::new(members.collect()).unwrap();
         let chain = Hash::from_bytes([7; 32]);
-        let trusted = TrustedEpoch::genesis(chain, parameters().hash(), set);
+        let trusted = TrustedEpoch::genesis(chain, &parameters(), set);
         let key = SecretKey::generate(&mut rng);
         let transaction = transfer(&key, 0, 2_000);
         let receipt = Receipt {
@@ -202,7 +202,12 @@ impl Fake {
         (None, StateProof::Absent { steps: Steps::default(), neighbour })
     }
 
-    fn evidence(&self, key: &StateKey, proofs: Proofs) -> Option<json::ValueEvidence> {
+    /// From the first epoch, which ends with the only block, to the next one with the same validators.
+    pub(crate) fn handover(&self) -> Handover {
+        Handover { boundary: self.proof.clone(), validators: self.trusted.validators().clone() }
+    }
+
+    fn proven(&self, key: &StateKey, proofs: Proofs) -> Option<json::ValueEvidence> {
         let (value, proof) = self.prove(key);
         Some(json::ValueEvidence::new(self.finality(proofs)?, key, value.as_deref(), &proof))
     }
@@ -230,13 +235,13 @@ pub(crate) fn parameters() -> Parameters {
         max_validity_ms: 3_600_000,
         clock_bound_ms: 500,
         marker_retention_ms: 60_000,
-        epoch_length: 1 << 40,
+        epoch_length: 1,
         payload_bytes_max: 4 * 1024 * 1024,
     }
 }
 
 fn bundle(transaction: &SignedTransaction) -> Bundle {
-    Bundle::from_shared(1, 3, vec![Arc::new(transaction.clone())]).unwrap()
+    Bundle::from_shared(1, 3, vec![Arc::new(transaction.clone())], Vec::new()).unwrap()
 }
 
 pub(crate) fn asset() -> Asset {
@@ -320,7 +325,33 @@ impl Backend for Fake {
 
     async fn validators(&self, epoch: Option<EpochNumber>) -> Answer<json::ValidatorsAnswer> {
         let epoch = epoch.unwrap_or(EpochNumber::ZERO);
-        Ok(json::ValidatorsAnswer::new(epoch, self.trusted.context(), self.trusted.validators()))
+        let context = (epoch == EpochNumber::ZERO).then(|| self.trusted.context());
+        let last = self.trusted.last();
+        let place = json::EpochPlace { epoch, first: last, last, context, fixed: true };
+        Ok(json::ValidatorsAnswer::new(place, self.trusted.validators()))
+    }
+
+    async fn epochs(&self, from: EpochNumber, limit: u32) -> Answer<json::EpochsAnswer> {
+        assert!(from > EpochNumber::ZERO && (1..=32).contains(&limit), "the server bounds pages");
+        let current = EpochNumber::new(1);
+        let handovers = (from == current).then(|| json::EpochHandover::new(current, &self.handover()));
+        Ok(json::EpochsAnswer {
+            current: current.into(),
+            handovers: handovers.into_iter().collect(),
+            next: None,
+        })
+    }
+
+    async fn evidence(&self, proofs: Proofs) -> Answer<json::EvidenceAnswer> {
+        let bytes = codec::encode(&self.value);
+        let neighbour = Leaf { path: StateKey::Account(self.account).path(), value: value_hash(&bytes) };
+        let proof = GroupProof::Absent { steps: Steps::default(), neighbour };
+        let finality = self.finality(proofs);
+        Ok(json::EvidenceAnswer {
+            height: self.height().into(),
+            evidence: Vec::new(),
+            proof: finality.map(|finality| json::GroupEvidence::new(finality, &[], &proof)),
+        })
     }
 
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
@@ -392,7 +423,7 @@ impl Backend for Fake {
             id: id.into(),
             address: "qdev1…".to_owned(),
             account: (id == self.account).then(|| (&self.value).into()),
-            proof: self.evidence(&StateKey::Account(id), proofs),
+            proof: self.proven(&StateKey::Account(id), proofs),
         })
     }
 
@@ -418,7 +449,7 @@ impl Backend for Fake {
             height: self.height().into(),
             id: id.into(),
             asset: (id == AssetId::derive(&symbol())).then(|| (&asset()).into()),
-            proof: self.evidence(&StateKey::Asset(id), proofs),
+            proof: self.proven(&StateKey::Asset(id), proofs),
         })
     }
 
@@ -439,11 +470,14 @@ impl Backend for Fake {
             version: "0.1.0".to_owned(),
             key: self.key.public_key().into(),
             validator: Some(0),
+            voting: json::Voting::Silent,
+            voting_from: Some(View::new(9).into()),
             started: Timestamp::new(500).into(),
             height: self.height().into(),
             block_time: self.proof.header.time.into(),
             certified_height: Some(self.height().into()),
             epoch: EpochNumber::ZERO.into(),
+            epoch_last_height: self.trusted.last().into(),
             view: View::new(2).into(),
             leader: Some(3),
             syncing: false,

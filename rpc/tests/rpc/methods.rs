@@ -1,13 +1,14 @@
 //! Every method, by name and by position and through the client, with proofs that hold.
 use quorate_primitives::address::AccountId;
-use quorate_primitives::light::{Finalized, PROOF_BYTES_MAX};
+use quorate_primitives::evidence::RecordedEvidence;
+use quorate_primitives::light::{Finalized, Handover, PROOF_BYTES_MAX};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt};
 use quorate_primitives::state::{Account, AssetId, Balance, StateGroup, StateKey, Symbol};
 use quorate_primitives::{EpochNumber, Hash, Height};
 use quorate_rpc::api::{METHODS, Style};
 use quorate_rpc::backend::{BlockAt, Bodies, Proofs};
-use quorate_rpc::json::{Finality, HexBytes, TransactionState};
+use quorate_rpc::json::{Finality, HexBytes, TransactionState, Voting};
 use quorate_rpc::{Client, Limits};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -24,7 +25,9 @@ pub(crate) fn parameters(fake: &Fake, method: &str) -> Vec<Value> {
         "chain_getBlock" => vec![json!("1"), Value::Null, json!(true), json!(0)],
         "chain_getHeader" => vec![Value::Null, json!(fake.proof.header.id().to_string())],
         "chain_getFinality" => vec![json!(1)],
+        "chain_getEpochs" => vec![json!("1"), json!(1)],
         "chain_getValidators" => vec![json!("0")],
+        "chain_getEvidence" => vec![json!(true)],
         "tx_submit" => vec![transaction],
         "tx_submitMany" => vec![json!([transaction])],
         "tx_submitAndWait" => vec![transaction, json!(1_000), json!(true)],
@@ -89,11 +92,43 @@ async fn proofs_survive_the_journey() {
     let proved = finalized.group::<Balance>(&StateGroup::Balances(fake.account), Vec::new(), &group);
     assert!(proved.unwrap().get().is_empty());
 
+    let evidence = client.evidence(Proofs::Include).await.unwrap().proof.unwrap();
+    let group: GroupProof = evidence.group.decode(PROOF_BYTES_MAX).unwrap();
+    let proved = verify(&fake, &evidence.finality).group::<RecordedEvidence>(
+        &StateGroup::Evidence,
+        Vec::new(),
+        &group,
+    );
+    assert!(proved.unwrap().get().is_empty());
+
     let evidence = client.transaction(fake.transaction.id(), Proofs::Include).await.unwrap().proof.unwrap();
     let receipt: Receipt = evidence.receipt.decode(RECEIPT_BYTES_MAX).unwrap();
     let list: ListProof = evidence.receipt_proof.decode(PROOF_BYTES_MAX).unwrap();
     let proved = verify(&fake, &evidence.finality).receipt(&fake.transaction.id(), receipt, &list);
     assert_eq!(proved.unwrap().get(), &fake.receipt);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_handover_leads_a_client_to_the_next_epoch() {
+    let (server, fake) = serve(Limits::default()).await;
+    let client = Client::new(&format!("http://{}", server.address()), Duration::from_secs(30)).unwrap();
+    let answer = client.epochs(EpochNumber::new(1), 32).await.unwrap();
+    assert_eq!((answer.current.0, answer.next), (EpochNumber::new(1), None));
+    assert_eq!(answer.handovers[0].epoch.0, EpochNumber::new(1));
+    let handover = Handover::decode(&answer.handovers[0].handover.0).unwrap();
+    assert_eq!(handover.verify(&fake.trusted).unwrap().number(), EpochNumber::new(1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn handovers_are_asked_for_from_the_first_one_on_if_nothing_else_is_said() {
+    let (server, fake) = serve(Limits::default()).await;
+    let first = HexBytes::of(&fake.handover());
+    for params in [json!([]), json!([0]), json!({ "from": "1", "limit": 32 })] {
+        let answer = call(server.address(), "chain_getEpochs", params.clone()).await;
+        assert_eq!(answer["result"]["handovers"][0]["handover"], json!(first), "{params}: {answer}");
+    }
     server.stop().await;
 }
 
@@ -110,7 +145,12 @@ async fn the_client_has_every_method() {
     let header = client.header(BlockAt::Id(fake.proof.header.id())).await.unwrap();
     assert_eq!(header.header.bytes, HexBytes::of(&fake.proof.header));
     assert_eq!(client.finality(None).await.unwrap().signers, [0, 1, 2]);
-    assert_eq!(client.validators(Some(EpochNumber::ZERO)).await.unwrap().quorum, 3);
+    let validators = client.validators(Some(EpochNumber::ZERO)).await.unwrap();
+    assert_eq!((validators.quorum, validators.last_height.0), (3, Height::new(1)));
+    assert_eq!(validators.context.map(|context| context.0), Some(fake.trusted.context()));
+    assert_eq!(client.validators(Some(EpochNumber::new(1))).await.unwrap().context, None);
+    assert_eq!(client.epochs(EpochNumber::new(2), 1).await.unwrap().handovers, []);
+    assert_eq!(client.evidence(Proofs::Omit).await.unwrap().proof, None);
     assert_eq!(client.submit(&fake.transaction).await.unwrap().tx_id.0, fake.transaction.id());
     assert_eq!(client.submit_many(std::slice::from_ref(&fake.transaction)).await.unwrap().accepted, 1);
     let status = client.transaction_status(Hash::ZERO).await.unwrap();
@@ -124,7 +164,10 @@ async fn the_client_has_every_method() {
         crate::fake::asset().supply
     );
     assert_eq!(client.assets(Some(usd), 5).await.unwrap().assets, []);
-    assert!(client.node_status().await.unwrap().ready);
+    let status = client.node_status().await.unwrap();
+    assert!(status.ready);
+    assert_eq!((status.voting, status.voting_from.map(|view| view.0.get())), (Voting::Silent, Some(9)));
+    assert_eq!(status.epoch_last_height.0, Height::new(1));
     assert_eq!(client.node_peers().await.unwrap().peers, []);
     assert_eq!(client.mempool_stats().await.unwrap().bytes.0, 2);
     assert_eq!(client.discover().await.unwrap()["openrpc"], "1.3.2");

@@ -4,12 +4,13 @@ use quorate_primitives::light::{FinalityProof, Finalized, PROOF_BYTES_MAX};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt, Verdict};
 use quorate_primitives::state::{Account, Balance, StateGroup, StateKey};
-use quorate_primitives::{Amount, Hash, Height, Timestamp};
+use quorate_primitives::{Amount, Hash, Height, Timestamp, View};
+use quorate_replica::Voice;
 use quorate_rpc::Backend;
 use quorate_rpc::json::{
     AccountAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, Finality, FinalityAnswer, Head,
     HeaderAnswer, HexBytes, MempoolStats, NodeStatus, PeersAnswer, StateAnswer, TransactionAnswer,
-    TransactionState, TransactionStatus, ValidatorsAnswer,
+    TransactionState, TransactionStatus, Voting,
 };
 use serde_json::json;
 
@@ -223,6 +224,7 @@ fn the_node_its_peers_and_its_pool_are_described() {
     let status: NodeStatus = node.ask("node_status", &json!([]));
     assert_eq!((status.name.as_str(), status.validator, status.ready), ("n1", Some(0), true));
     assert_eq!((status.peers, status.validators_connected), (2, 3));
+    assert_eq!((status.epoch.0.get(), status.epoch_last_height.0), (6, Height::new(70)));
     let peers = node.ask::<PeersAnswer>("node_peers", &json!([])).peers;
     assert_eq!((peers[0].name.as_deref(), peers[0].validator), (Some("n3"), Some(2)));
     assert_eq!((&peers[1].name, peers[1].validator), (&None, None));
@@ -231,9 +233,6 @@ fn the_node_its_peers_and_its_pool_are_described() {
         [stats.transactions, stats.senders, stats.bytes, stats.bundles].map(|count| count.0),
         [1, 2, 3, 4]
     );
-    let set: ValidatorsAnswer = node.ask("chain_getValidators", &json!([]));
-    assert_eq!(set.validators.len(), 4);
-    assert_eq!(node.fault("chain_getValidators", &json!([1])), "not_found");
 }
 
 #[test]
@@ -245,4 +244,30 @@ fn subscribers_are_told_of_every_block_after_their_cursor() {
     let told = events.iter().map(|event| event.as_ref().unwrap());
     let told: Vec<_> = told.map(|event| (event.head.height.0.get(), event.head.transactions)).collect();
     assert_eq!(told, [(2, 1), (3, 0)]);
+}
+
+#[test]
+fn whether_the_node_votes_is_told_as_its_replica_says() {
+    let silent = Voice::Silent { until: View::new(9) };
+    for (voice, voting, from) in [
+        (Voice::Free, Voting::Yes, None),
+        (Voice::Observer, Voting::Observer, None),
+        (Voice::Asking, Voting::Asking, None),
+        (Voice::Quarantined, Voting::Quarantined, None),
+        (silent, Voting::Silent, Some(View::new(9))),
+    ] {
+        let (mut world, _) = World::with_blocks();
+        world.voice = voice;
+        let status: NodeStatus = world.serve().ask("node_status", &json!([]));
+        assert_eq!((status.voting, status.voting_from.map(|view| view.0)), (voting, from));
+    }
+}
+
+#[test]
+fn the_head_has_its_transactions_after_a_restart_too() {
+    let mut world = World::new();
+    let payment = world.payment(5);
+    world.commit(vec![payment], Own::Certificate);
+    let head: Head = world.reopened().serve().ask("chain_head", &json!([]));
+    assert_eq!((head.height.0, head.transactions), (Height::new(1), 1));
 }
