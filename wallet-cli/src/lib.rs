@@ -1,9 +1,10 @@
 //! The Quorate wallet: moves money and believes nothing it has not verified.
 //!
 //! Read in this order: [`arguments`] is the command line, [`network`] what is pinned, [`verify`] how an
-//! answer is proven, [`nodes`] whom to ask and which answers are used, [`sending`] how a transaction
-//! happens exactly once, [`outcome`] how its end is proven; the modules under `commands` put them
-//! together. No node code is linked, and no node is trusted.
+//! answer is proven, [`nodes`] whom to ask and which answers are used, [`remembered`] and [`newest_epoch`]
+//! what is kept of that, [`sending`] how a transaction happens exactly once, and [`outcome`] how its end
+//! is proven; the modules under `commands` put them together. No node code is linked, and no node is
+//! trusted.
 
 pub mod arguments;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod explain;
 pub mod failure;
 pub mod import;
 pub mod network;
+pub mod newest_epoch;
 pub mod nodes;
 pub mod outbox;
 pub mod outcome;
