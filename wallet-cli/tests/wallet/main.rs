@@ -13,5 +13,6 @@ mod proxy;
 mod reading;
 mod sending;
 mod tree;
+mod validators;
 mod wallet;
 mod world;
