@@ -6,6 +6,7 @@
 //! networks/<network>/genesis.toml       the pinned genesis document
 //! networks/<network>/network.toml       its hash, and where nodes answer
 //! networks/<network>/verified.json      the highest block verified so far
+//! networks/<network>/epoch.json         the newest epoch whose validators were verified
 //! networks/<network>/outbox/<id>.json   what was signed, until long after its outcome is known
 //! ```
 use std::io;
@@ -100,6 +101,12 @@ impl Home {
     #[must_use]
     pub fn verified_path(&self, name: &NetworkName) -> PathBuf {
         self.network_folder(name).join("verified.json")
+    }
+
+    /// Where the newest epoch of a network whose validators were verified is remembered.
+    #[must_use]
+    pub fn epoch_path(&self, name: &NetworkName) -> PathBuf {
+        self.network_folder(name).join("epoch.json")
     }
 
     /// Folder of what was signed for a network.

@@ -242,6 +242,31 @@ impl Handover {
         let identity = trusted.identity.successor(boundary.block, &boundary.outcome);
         Ok(TrustedEpoch::new(identity, trusted.parameters.clone(), validators))
     }
+
+    /// The epoch that this handover began, without its signatures being checked: the caller vouches that
+    /// it verified the handover before, and that nobody else could write where it was kept. `genesis` is
+    /// the first epoch of the chain.
+    ///
+    /// # Errors
+    /// [`LightError::OtherChain`], [`LightError::NotBoundary`] or [`LightError::OtherValidators`] for what
+    /// cannot be such a handover.
+    pub fn remembered_unchecked(self, genesis: &TrustedEpoch) -> Result<TrustedEpoch, LightError> {
+        let Self { boundary: FinalityProof { header, outcome, .. }, validators } = self;
+        let before = EpochIdentity { epoch: header.epoch, ..genesis.identity };
+        if header.chain != before.chain {
+            return Err(LightError::OtherChain { expected: before.chain, found: header.chain });
+        }
+        let (expected, found) = (genesis.parameters.last_of(header.epoch), header.height);
+        if found != expected {
+            return Err(LightError::NotBoundary { expected, found });
+        }
+        let (expected, found) = (outcome.next_validators, validators.hash());
+        if found != expected {
+            return Err(LightError::OtherValidators { expected, found });
+        }
+        let identity = before.successor(header.id(), &outcome);
+        Ok(TrustedEpoch::new(identity, genesis.parameters.clone(), validators))
+    }
 }
 
 /// A block that a quorum finalized, with the ledger after it. Only [`FinalityProof::verify`] makes one.

@@ -3,8 +3,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use quorate_keystore::{KeyName, NetworkName};
 use quorate_primitives::codec::Text;
+use quorate_primitives::hash::parse_hex;
 use quorate_primitives::state::{OrganisationId, Symbol};
-use quorate_primitives::{Amount, Hash};
+use quorate_primitives::{Amount, Hash, PublicKey, Signature};
 use std::path::PathBuf;
 
 use crate::typed::{TypedAmount, TypedDuration, TypedNonce};
@@ -47,10 +48,10 @@ pub struct Settings {
     /// Oldest block that an answer may be based on
     #[arg(long, global = true, value_name = "DURATION", default_value = "60s")]
     pub max_age: TypedDuration,
-    /// File whose first line is the passphrase of the key
+    /// File whose first line is the passphrase of the key; one line each if several encrypted keys sign
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
     pub passphrase_file: Option<PathBuf>,
-    /// Open file descriptor whose first line is the passphrase of the key; 0 is standard input
+    /// Open file descriptor instead of that file; 0 is standard input
     #[arg(long, global = true, value_name = "FD")]
     pub passphrase_fd: Option<u32>,
 }
@@ -90,6 +91,12 @@ pub enum Command {
     /// Look at transactions
     #[command(subcommand)]
     Tx(TxCommand),
+    /// Show who votes, and change it
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
+    /// Show what validators are proven to have done against the rules
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Which shell
@@ -223,9 +230,13 @@ pub struct SendArguments {
 /// How a transaction is sent.
 #[derive(Debug, Args)]
 pub struct Sending {
-    /// Key that signs, and whose account acts; the only key if not given
+    /// Key that signs, and whose account acts, the only key if not given; with --sign-with the account
+    /// that acts: key, name, address or id
+    #[arg(long, value_name = "ACCOUNT")]
+    pub from: Option<String>,
+    /// Key that signs for the account of --from; repeat it for an account that several must sign for
     #[arg(long, value_name = "KEY")]
-    pub from: Option<KeyName>,
+    pub sign_with: Vec<KeyName>,
     /// Own reference, such as an end-to-end id, of at most 64 bytes
     #[arg(long = "ref", value_name = "REF", value_parser = text::<64>)]
     pub reference: Option<Text<64>>,
@@ -316,6 +327,103 @@ pub enum TxCommand {
         #[arg(long, value_name = "DURATION", default_value = "30s")]
         wait: TypedDuration,
     },
+}
+
+/// Show who votes, and change it.
+#[derive(Debug, Subcommand)]
+pub enum ValidatorCommand {
+    /// List the validators of an epoch
+    List {
+        /// Which epoch, up to the next two; that of the newest block if not given
+        #[arg(long, value_name = "NUMBER")]
+        epoch: Option<u64>,
+    },
+    /// Prove that you hold the key of a validator that is to be added, or the new key of one; needs no node
+    Prove {
+        /// Name of the validator
+        #[arg(long, value_parser = validator_name)]
+        name: Text<32>,
+        /// Organisation that runs it
+        #[arg(long, value_name = "ID")]
+        organisation: OrganisationId,
+        /// The validator's key: a key of this wallet, or the key file of the node
+        #[arg(long, value_name = "KEY_OR_FILE")]
+        key: String,
+    },
+    /// Add a validator from the epoch after the next one on; needs validator.manage on the chain
+    Add {
+        /// Its name, which no other validator has
+        #[arg(long, value_parser = validator_name)]
+        name: Text<32>,
+        /// Organisation that runs it
+        #[arg(long, value_name = "ID")]
+        organisation: OrganisationId,
+        /// The key and the proof of it.
+        #[command(flatten)]
+        key: NewKey,
+        /// How to send it.
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Remove a validator from the epoch after the next one on; needs validator.manage on the chain
+    Remove {
+        /// Its name
+        #[arg(value_parser = validator_name)]
+        name: Text<32>,
+        /// How to send it.
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Replace a validator's key from the epoch after the next one on; needs validator.manage on its
+    /// organisation
+    Rotate {
+        /// Its name
+        #[arg(value_parser = validator_name)]
+        name: Text<32>,
+        /// The key and the proof of it.
+        #[command(flatten)]
+        key: NewKey,
+        /// How to send it.
+        #[command(flatten)]
+        sending: Sending,
+    },
+}
+
+/// A validator's new key, and the proof that whoever runs it holds it.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct NewKey {
+    /// Public key with which it will sign, in hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    pub public_key: PublicKey,
+    /// What `validator prove` printed for this key, in hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = signature)]
+    pub possession: Signature,
+}
+
+/// Show what validators are proven to have done against the rules.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// List all evidence that the ledger ever recorded; that it is all is proven
+    List,
+}
+
+fn validator_name(typed: &str) -> Result<Text<32>, String> {
+    let wrong = |why: String| format!("expected 1 to 32 bytes, found {typed:?}: {why}");
+    match Text::new(typed) {
+        Ok(name) if !name.as_str().is_empty() => Ok(name),
+        Ok(_) => Err(wrong("a validator has a name".to_owned())),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+fn public_key(typed: &str) -> Result<PublicKey, String> {
+    let key: PublicKey =
+        typed.parse().map_err(|error: quorate_primitives::hash::HexError| error.to_string())?;
+    key.check().map(|()| key).map_err(|error| error.to_string())
+}
+
+fn signature(typed: &str) -> Result<Signature, quorate_primitives::hash::HexError> {
+    parse_hex(typed).map(Signature::from_bytes)
 }
 
 fn text<const MAX: usize>(typed: &str) -> Result<Text<MAX>, quorate_primitives::codec::TextError> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use quorate_primitives::light::Finalized;
 use quorate_primitives::receipt::Failure as Refusal;
-use quorate_primitives::state::{Asset, StateKey};
+use quorate_primitives::state::{Account, Asset, StateKey};
 use quorate_primitives::{Amount, numbers::AmountError};
 use serde::Serialize;
 use serde_json::json;
@@ -15,16 +15,19 @@ use crate::explain::{trust_json, trust_line, unverified_line};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
 use crate::session::Session;
+use crate::signers::Signers;
 use crate::typed::TypedAmount;
 use crate::verify::ProvenState;
 
 mod account;
 mod asset;
 mod balance;
+mod evidence;
 mod keys;
 mod network;
 mod send;
 mod tx;
+mod validator;
 
 /// Runs one command and returns its exit code. Blocks until it is done.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -85,6 +88,8 @@ fn execute(settings: &Settings, command: Command) -> Result<Report, Failure> {
         Command::Send(arguments) => wait(send::send(settings, &arguments)),
         Command::Asset(command) => wait(asset::execute(settings, command)),
         Command::Tx(command) => wait(tx::execute(settings, command)),
+        Command::Validator(command) => wait(validator::execute(settings, command)),
+        Command::Evidence(command) => wait(evidence::execute(settings, command)),
     }
 }
 
@@ -121,6 +126,27 @@ fn present<T: borsh::BorshDeserialize>(
     what: &str,
 ) -> Result<T, Failure> {
     session.nodes.value::<T>(state, key)?.ok_or_else(|| absent(what, &state.ledger))
+}
+
+/// The account that acts must be there, and the keys must be enough for it.
+fn check_sender(
+    session: &Session<'_>,
+    state: &ProvenState,
+    key: &StateKey,
+    signers: &Signers,
+) -> Result<(), Failure> {
+    let name = signers.name();
+    let account = present::<Account>(session, state, key, &format!("the sender's account {name}"))?;
+    let (authority, keys) = (&account.authority, signers.public_keys());
+    if authority.is_satisfied_by(keys) {
+        return Ok(());
+    }
+    let counted = authority.keys.iter().filter(|weighted| keys.contains(&weighted.key));
+    let found: u32 = counted.map(|weighted| u32::from(weighted.weight)).sum();
+    let (needed, known) = (authority.threshold, authority.keys.len());
+    let who = format!("account {name} needs weight {needed} of its {known} keys");
+    let what = format!("{who}, but the keys that sign have {found}; name others with --sign-with");
+    Err(rejected(Refusal::Unauthorised, &what))
 }
 
 /// The ledger would refuse the transaction as the proven state stands; nothing was signed.

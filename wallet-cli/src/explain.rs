@@ -144,6 +144,14 @@ impl Words {
                     self.account(*grantee)
                 )
             }
+            Operation::ValidatorAdd { validator, .. } => {
+                let (name, organisation, key) = (&validator.name, &validator.organisation, &validator.key);
+                format!("add validator {name} of {organisation} with key {key}, as {by}")
+            }
+            Operation::ValidatorRemove { name } => format!("remove validator {name}, as {by}"),
+            Operation::ValidatorRotateKey { name, key, .. } => {
+                format!("replace the key of validator {name} by {key}, as {by}")
+            }
         }
     }
 
@@ -187,6 +195,19 @@ impl Words {
             }
             Event::Revoked { grantee, permission, scope } => {
                 format!("revoked {} from {}", self.permission(*permission, scope), self.account(*grantee))
+            }
+            Event::ValidatorAdded { name, organisation, key, from } => {
+                format!(
+                    "added validator {name} of {organisation} with key {key}: it votes from epoch {from} on"
+                )
+            }
+            Event::ValidatorRemoved { name, from, .. } => {
+                format!("removed validator {name}: it votes no more from epoch {from} on")
+            }
+            Event::ValidatorKeyRotated { name, key, from } => {
+                format!(
+                    "replaced the key of validator {name} by {key}: it signs with it from epoch {from} on"
+                )
             }
         }
     }
@@ -237,7 +258,10 @@ pub fn assets_of(receipt: &Receipt) -> Vec<AssetId> {
         Event::AccountCreated { .. }
         | Event::AuthoritySet { .. }
         | Event::Granted { .. }
-        | Event::Revoked { .. } => None,
+        | Event::Revoked { .. }
+        | Event::ValidatorAdded { .. }
+        | Event::ValidatorRemoved { .. }
+        | Event::ValidatorKeyRotated { .. } => None,
     };
     let mut assets: Vec<AssetId> = receipt.events.iter().filter_map(of_event).collect();
     assets.extend(receipt.balances.iter().map(|after| after.asset));
@@ -255,7 +279,8 @@ fn age_ms(time: Timestamp) -> u64 {
 pub fn trust_line(ledger: &Finalized) -> String {
     let (signers, validators) = ledger.signers();
     let age = clock::seconds(age_ms(ledger.time()));
-    format!("verified: height {}, {signers} of {validators} validators, {age} old\n", ledger.height())
+    let (height, epoch) = (ledger.height(), ledger.header().epoch);
+    format!("verified: height {height}, epoch {epoch}, {signers} of {validators} validators, {age} old\n")
 }
 
 /// What an answer rests on, for scripts.
@@ -264,6 +289,7 @@ pub fn trust_json(ledger: &Finalized) -> Value {
     let (signers, validators) = ledger.signers();
     json!({
         "height": ledger.height().to_string(),
+        "epoch": ledger.header().epoch.to_string(),
         "block": ledger.block().to_string(),
         "time": rfc3339(ledger.time()),
         "age_ms": age_ms(ledger.time()).to_string(),

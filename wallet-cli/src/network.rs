@@ -93,10 +93,10 @@ impl Network {
         Ok(Self { name, genesis, chain, urls: checked.rpc().to_vec() })
     }
 
-    /// Believes what follows from the pinned genesis.
+    /// Believes what follows from the pinned genesis, and no epoch after the first one yet.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.genesis.trusted())
+        Verifier::new(self.genesis.trusted(), self.genesis.parameters.clone())
     }
 
     /// The address of an account on this network.

@@ -1,12 +1,14 @@
 //! The nodes that a command may ask, and the rule by which one of their answers is used: it is proven,
-//! it is recent, and it is no older than what was verified before.
+//! it is recent, and it is no older than what was verified before. An answer of a later epoch is used
+//! only after the handovers up to that epoch were asked for and verified.
 use quorate_keystore::Home;
-use quorate_primitives::Hash;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::light::Finalized;
 use quorate_primitives::state::{Account, Asset, AssetId, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_rpc::api::{PAGE_ROWS_MAX, STATE_KEYS_MAX};
+use quorate_primitives::validators::ValidatorSet;
+use quorate_primitives::{EpochNumber, Hash};
+use quorate_rpc::api::{EPOCHS_MAX, PAGE_ROWS_MAX, STATE_KEYS_MAX};
 use quorate_rpc::backend::Proofs;
 use quorate_rpc::client::{Client, ClientError, Reply};
 use quorate_rpc::{ErrorKind, json};
@@ -17,9 +19,12 @@ use crate::arguments::Settings;
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::network::Network;
+use crate::newest_epoch::NewestEpoch;
 use crate::output;
 use crate::remembered::Remembered;
-use crate::verify::{Distrust, ProvenBalances, ProvenReceipt, ProvenState, Verifier};
+use crate::verify::{
+    Distrust, ProvenBalances, ProvenEvidence, ProvenReceipt, ProvenState, Reached, Verifier,
+};
 
 /// How long a node may need to come to a height that was verified before: another node may have been a
 /// block ahead, or this one was just restarted.
@@ -43,6 +48,7 @@ pub struct Nodes {
     current: usize,
     verifier: Verifier,
     remembered: Remembered,
+    newest_epoch: NewestEpoch,
     max_age_ms: u64,
 }
 
@@ -73,11 +79,20 @@ impl Nodes {
                 client.map_err(|error| Failure::new(Exit::Configuration, format_args!("{url}: {error}")))?;
             Ok(Node { url: url.clone(), client })
         };
+        let mut verifier = network.verifier();
+        let newest_epoch = NewestEpoch::new(home.epoch_path(&network.name));
+        match newest_epoch.read(verifier.newest()) {
+            Ok(epoch) => epoch.into_iter().for_each(|epoch| verifier.learn(epoch)),
+            Err(why) => output::warn(format_args!(
+                "{why}; this file is not used, and the validators are verified from the genesis again"
+            )),
+        }
         Ok(Self {
             nodes: network.urls.iter().map(connect).collect::<Result<_, Failure>>()?,
             current: 0,
-            verifier: network.verifier(),
+            verifier,
             remembered: Remembered::open(home.verified_path(&network.name))?,
+            newest_epoch,
             max_age_ms: settings.max_age.ms(),
         })
     }
@@ -137,25 +152,80 @@ impl Nodes {
         }
     }
 
+    /// Comes to an epoch by verified handovers, from the newest one before it whose validators are
+    /// known. The node that was asked last has spoken of that epoch.
+    async fn reach(&mut self, epoch: EpochNumber) -> Result<(), Failure> {
+        let (speaker, deadline) = (self.current, Instant::now() + CATCH_UP);
+        let mut trusted = self.verifier.up_to(epoch).clone();
+        while trusted.number() < epoch {
+            let (from, missing) = (trusted.number().next(), epoch.distance_from(trusted.number()));
+            let limit = u32::try_from(missing).map_or(EPOCHS_MAX, |missing| missing.min(EPOCHS_MAX));
+            let page = self.ask(async |client: &Client| client.epochs(from, limit).await).await?;
+            let reached = Verifier::follow(&trusted, limit, &page).map_err(|why| self.distrust(&why))?;
+            if let Some(reached) = reached {
+                trusted = reached.epoch.clone();
+                self.note_epoch(&reached);
+                continue;
+            }
+            // Behind one address there may be several nodes, and the one that gave this page a block behind.
+            if Instant::now() >= deadline {
+                return Err(self.not_handed_over(speaker, epoch, from));
+            }
+            self.current = speaker;
+            sleep(PAUSE).await;
+        }
+        self.verifier.learn(trusted);
+        self.current = speaker;
+        Ok(())
+    }
+
+    /// Remembers the newest epoch that was reached. That it cannot be written costs no more than
+    /// verifying it again.
+    fn note_epoch(&mut self, reached: &Reached) {
+        if reached.epoch.number() <= self.verifier.newest().number() {
+            return;
+        }
+        self.verifier.learn(reached.epoch.clone());
+        if let Err(failure) = self.newest_epoch.keep(reached) {
+            output::warn(format_args!("the verified epoch could not be noted: {failure}"));
+        }
+    }
+
+    fn not_handed_over(&self, speaker: usize, claimed: EpochNumber, missing: EpochNumber) -> Failure {
+        if self.current == speaker {
+            return self.distrust(&Distrust::NoHandover { claimed, missing });
+        }
+        let said = self.nodes.get(speaker).map_or("", |node| &node.url);
+        let what = "gives the handover to it";
+        let message = format!("{said} spoke of epoch {claimed} and is gone, and no other node {what} yet");
+        Failure::new(Exit::Unreachable, message)
+    }
+
     /// Asks until an answer is proven, recent and not older than what was verified before.
     async fn proven<T, A>(
         &mut self,
         question: impl AsyncFn(&Client) -> Reply<A>,
         verify: impl Fn(&Verifier, &A) -> Result<(Finalized, T), Distrust>,
     ) -> Result<(Finalized, T), Failure> {
-        let deadline = Instant::now() + CATCH_UP;
+        let mut deadline = Instant::now() + CATCH_UP;
         let mut stale = 0_usize;
         loop {
             let answer = self.ask(&question).await?;
-            let (ledger, value) = verify(&self.verifier, &answer).map_err(|why| self.distrust(&why))?;
-            match self.remembered.check(&ledger) {
+            let (ledger, value) = match self.judge(verify(&self.verifier, &answer)) {
+                Ok(proven) => proven,
+                Err(Distrust::UnknownEpoch { epoch, .. }) => {
+                    self.reach(epoch).await?;
+                    // The way there may have been long, and the answer is as old.
+                    deadline = Instant::now() + CATCH_UP;
+                    continue;
+                }
                 Err(Distrust::WentBack { .. }) if Instant::now() < deadline => {
                     self.turn();
                     sleep(PAUSE).await;
                     continue;
                 }
-                checked => checked.map_err(|why| self.distrust(&why))?,
-            }
+                Err(why) => return Err(self.distrust(&why)),
+            };
             let age = clock::now().distance_from(ledger.time());
             if age > self.max_age_ms {
                 stale = stale.saturating_add(1);
@@ -168,6 +238,19 @@ impl Nodes {
             self.remembered.keep(&ledger)?;
             return Ok((ledger, value));
         }
+    }
+
+    /// Whether what was verified may be the newest ledger. What can be verified only in an epoch that is
+    /// older than the newest one is judged by the height that it claims.
+    fn judge<T>(&self, verified: Result<(Finalized, T), Distrust>) -> Result<(Finalized, T), Distrust> {
+        let verified = match verified {
+            Err(Distrust::UnknownEpoch { height, .. }) => self.verifier.check_recent(height).and(verified),
+            other => other,
+        };
+        let (ledger, value) = verified?;
+        self.verifier.check_recent(ledger.height())?;
+        self.remembered.check(&ledger)?;
+        Ok((ledger, value))
     }
 
     fn stale(&self, ledger: &Finalized, age_ms: u64) -> Failure {
@@ -216,6 +299,35 @@ impl Nodes {
         let (_, balances) =
             self.proven(async |client| client.balances(account, Proofs::Include).await, verify).await?;
         Ok(balances)
+    }
+
+    /// All evidence against validators, as of the newest block.
+    ///
+    /// # Errors
+    /// [`Failure`] by class.
+    pub async fn evidence(&mut self) -> Result<ProvenEvidence, Failure> {
+        let verify = |verifier: &Verifier, answer: &json::EvidenceAnswer| {
+            verifier.evidence(answer).map(|evidence| (evidence.ledger.clone(), evidence))
+        };
+        let (_, evidence) =
+            self.proven(async |client| client.evidence(Proofs::Include).await, verify).await?;
+        Ok(evidence)
+    }
+
+    /// The validators of an epoch that has begun. The caller has a proven ledger of that epoch or of a
+    /// later one.
+    ///
+    /// # Errors
+    /// [`Failure`] by class.
+    pub async fn validators(&mut self, epoch: EpochNumber) -> Result<ValidatorSet, Failure> {
+        self.reach(epoch).await?;
+        Ok(self.verifier.up_to(epoch).validators().clone())
+    }
+
+    /// The newest epoch whose validators are verified.
+    #[must_use]
+    pub fn newest_epoch(&self) -> EpochNumber {
+        self.verifier.newest().number()
     }
 
     /// An account or its absence, as of the newest block.
@@ -305,16 +417,22 @@ impl Nodes {
         id: Hash,
     ) -> Result<Result<ProvenReceipt, json::TransactionAnswer>, Failure> {
         let answer = self.ask(async |client: &Client| client.transaction(id, Proofs::Include).await).await?;
-        let proven = self.receipt(id, &answer)?;
+        let proven = self.receipt(id, &answer).await?;
         Ok(proven.ok_or(answer))
     }
 
-    fn receipt(
+    /// Verifies a receipt, which may be of any epoch.
+    async fn receipt(
         &mut self,
         id: Hash,
         answer: &json::TransactionAnswer,
     ) -> Result<Option<ProvenReceipt>, Failure> {
-        let proven = self.verifier.receipt(id, answer).map_err(|why| self.distrust(&why))?;
+        let mut verified = self.verifier.receipt(id, answer);
+        if let Err(Distrust::UnknownEpoch { epoch, .. }) = verified {
+            self.reach(epoch).await?;
+            verified = self.verifier.receipt(id, answer);
+        }
+        let proven = verified.map_err(|why| self.distrust(&why))?;
         if let Some(proven) = &proven {
             // Whoever has seen a payment is not shown a balance from before it. That this cannot be
             // written does not undo the payment.
@@ -344,7 +462,7 @@ impl Nodes {
                 return Ok(Taken::Refused { reason: refusal.to_string(), retryable });
             }
         };
-        let proven = self.receipt(signed.id(), &answer)?;
+        let proven = self.receipt(signed.id(), &answer).await?;
         Ok(proven.map_or(Taken::Pending, |receipt| Taken::Proven(Box::new(receipt))))
     }
 

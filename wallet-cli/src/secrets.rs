@@ -31,8 +31,43 @@ pub fn open(key: &KeyFile, settings: &Settings) -> Result<SecretKey, Failure> {
     if key.is_test_key() {
         return Ok(key.open(None)?);
     }
+    let text = given(settings)?.map(|text| line(&text, 0).unwrap_or_default());
+    open_encrypted(key, text)
+}
+
+/// Opens keys in order: test keys at once, and each of the others with its own line of the passphrases
+/// that the settings lead to.
+///
+/// # Errors
+/// As [`open`]; also if there are fewer lines than encrypted keys.
+pub fn open_each(keys: &[&KeyFile], settings: &Settings) -> Result<Vec<SecretKey>, Failure> {
+    if keys.iter().all(|key| key.is_test_key()) {
+        return keys.iter().map(|key| Ok(key.open(None)?)).collect();
+    }
+    // Read once: what comes from a descriptor comes only once.
+    let all = given(settings)?;
+    let mut encrypted = 0_usize;
+    let mut open = |key: &&KeyFile| {
+        if key.is_test_key() {
+            return Ok(key.open(None)?);
+        }
+        let number = encrypted;
+        encrypted = encrypted.saturating_add(1);
+        let missing = || {
+            let (name, line) = (key.name().as_str(), encrypted);
+            let where_from = "one line for each encrypted key is expected, in the order in which they sign";
+            key_failure(format_args!("key {name:?}: no passphrase on line {line}; {where_from}"))
+        };
+        let text = all.as_ref().map(|all| line(all, number).ok_or_else(missing)).transpose()?;
+        open_encrypted(key, text)
+    };
+    keys.iter().map(&mut open).collect()
+}
+
+/// Opens an encrypted key with this passphrase, or with one that a person types.
+fn open_encrypted(key: &KeyFile, text: Option<Zeroizing<String>>) -> Result<SecretKey, Failure> {
     let name = key.name();
-    let text = match given(settings)? {
+    let text = match text {
         Some(text) => text,
         None => ask(
             &format!("Passphrase of {name}: "),
@@ -43,13 +78,18 @@ pub fn open(key: &KeyFile, settings: &Settings) -> Result<SecretKey, Failure> {
     key.open(Some(&passphrase)).map_err(|fault| key_failure(format_args!("key {:?}: {fault}", name.as_str())))
 }
 
+fn line(text: &str, number: usize) -> Option<Zeroizing<String>> {
+    text.lines().nth(number).map(|line| Zeroizing::new(line.to_owned()))
+}
+
 /// The passphrase for a new key; a person types it twice.
 ///
 /// # Errors
 /// [`Exit::Key`] if it is too short, or nobody can be asked and no flag was given.
 pub fn choose(settings: &Settings) -> Result<Passphrase, Failure> {
     if let Some(text) = given(settings)? {
-        return Passphrase::for_new_key(text).map_err(key_failure);
+        let first = line(&text, 0).unwrap_or_default();
+        return Passphrase::for_new_key(first).map_err(key_failure);
     }
     let first = ask("New passphrase: ", "a new key needs a passphrase")?;
     let passphrase = Passphrase::for_new_key(first.clone()).map_err(key_failure)?;
@@ -60,15 +100,14 @@ pub fn choose(settings: &Settings) -> Result<Passphrase, Failure> {
     Ok(passphrase)
 }
 
+/// Where passphrases are written, one on each line.
 fn given(settings: &Settings) -> Result<Option<Zeroizing<String>>, Failure> {
     let path = match (&settings.passphrase_file, settings.passphrase_fd) {
         (Some(path), _) => path.clone(),
         (None, Some(descriptor)) => PathBuf::from(format!("/dev/fd/{descriptor}")),
         (None, None) => return Ok(None),
     };
-    let text = read(&path)?;
-    let first = text.lines().next().unwrap_or_default();
-    Ok(Some(Zeroizing::new(first.to_owned())))
+    read(&path).map(Some)
 }
 
 fn ask(prompt: &str, why: &str) -> Result<Zeroizing<String>, Failure> {

@@ -1,5 +1,4 @@
 //! Sending a transaction exactly once: sign, keep, submit, and wait for an outcome that is proven.
-use quorate_keystore::KeyFile;
 use quorate_primitives::codec::{Blob, List};
 use quorate_primitives::receipt::Verdict;
 use quorate_primitives::state::Parameters;
@@ -23,6 +22,7 @@ use crate::outcome::{Outcome, Standing, nonce_used, standing};
 use crate::output::{self, Report};
 use crate::secrets;
 use crate::session::Session;
+use crate::signers::Signers;
 use crate::typed::TypedNonce;
 use crate::verify::ProvenReceipt;
 
@@ -46,14 +46,15 @@ enum Offered {
 /// A transaction that is about to be sent, or was sent before under the same name.
 pub struct Outgoing<'a> {
     sending: &'a Sending,
-    key: KeyFile,
+    signers: Signers,
     nonce: Nonce,
     outbox: Outbox,
     earlier: Option<Entry>,
+    effect: Option<String>,
 }
 
 impl<'a> Outgoing<'a> {
-    /// Chooses key and name, and looks for what was signed under this name before.
+    /// Chooses keys and name, and looks for what was signed under this name before.
     ///
     /// # Errors
     /// [`Failure`] by class.
@@ -61,17 +62,24 @@ impl<'a> Outgoing<'a> {
         if session.settings.unverified {
             return Err(Failure::usage("--unverified is for reads: nothing is signed on the word of a node"));
         }
-        let key = session.key(sending.from.as_ref())?;
+        let signers = Signers::find(session, sending)?;
         let nonce = sending.id.map_or_else(random_nonce, |typed| Ok(typed.get()))?;
         let outbox = Outbox::new(session.home.outbox_folder(&session.network.name));
-        let earlier = outbox.find(key.account(), nonce)?;
-        Ok(Self { sending, key, nonce, outbox, earlier })
+        let earlier = outbox.find(signers.account(), nonce)?;
+        Ok(Self { sending, signers, nonce, outbox, earlier, effect: None })
     }
 
-    /// The key that signs and whose account acts.
+    /// The account that acts, and the keys that sign for it.
     #[must_use]
-    pub fn key(&self) -> &KeyFile {
-        &self.key
+    pub fn signers(&self) -> &Signers {
+        &self.signers
+    }
+
+    /// Says when it will take effect, to be shown before it is signed.
+    #[must_use]
+    pub fn with_effect(mut self, effect: String) -> Self {
+        self.effect = Some(effect);
+        self
     }
 
     /// Whether nothing was signed under this name before. Only then is it worth looking whether the
@@ -145,7 +153,7 @@ impl<'a> Outgoing<'a> {
         Ok(Transaction {
             chain: session.network.chain,
             version: TRANSACTION_VERSION,
-            sender: self.key.account(),
+            sender: self.signers.account(),
             nonce: self.nonce,
             valid_until: clock::now().saturating_add(expires),
             actions: List::of_one(Action { actor: None, operation }),
@@ -153,7 +161,7 @@ impl<'a> Outgoing<'a> {
             reference: Blob::new(bytes(reference))
                 .map_err(|error| Failure::usage(format_args!("--ref: {error}")))?,
             memo: Blob::new(bytes(memo)).map_err(|error| Failure::usage(format_args!("--memo: {error}")))?,
-            signers: List::of_one(self.key.public_key()),
+            signers: self.signers.public_keys().clone(),
         })
     }
 
@@ -167,6 +175,14 @@ impl<'a> Outgoing<'a> {
         let before = entry.signed.transaction();
         // A later repetition may only differ in when it was asked for.
         let again = Transaction { valid_until: before.valid_until, ..asked.clone() };
+        if again.signers != before.signers {
+            let keys: Vec<String> = before.signers.iter().map(ToString::to_string).collect();
+            let (id, keys) = (TypedNonce::new(self.nonce), keys.join(", "));
+            let how = "repeat it with those, or choose another id";
+            return Err(Failure::usage(format_args!(
+                "--id: {id} was signed before with the keys {keys}; {how}"
+            )));
+        }
         if again != *before {
             let (id, what) = (TypedNonce::new(self.nonce), describe(session, before));
             let how = "repeat that, or choose another id";
@@ -186,7 +202,7 @@ impl<'a> Outgoing<'a> {
         if self.sending.id.is_none() {
             return Ok(());
         }
-        let used = nonce_used(&mut session.nodes, self.key.account(), self.nonce).await?;
+        let used = nonce_used(&mut session.nodes, self.signers.account(), self.nonce).await?;
         used.map_or(Ok(()), |used| Err(used.failure(self.nonce, None)))
     }
 
@@ -197,20 +213,20 @@ impl<'a> Outgoing<'a> {
     ) -> Result<SignedTransaction, Failure> {
         self.announce(session, &unsigned, "to be signed");
         self.confirm()?;
-        let secret = secrets::open(&self.key, session.settings)?;
-        let signed = unsigned.sign(&[secret]).map_err(|error| Failure::new(Exit::Internal, error))?;
+        let secrets = self.signers.open(session.settings)?;
+        let signed = unsigned.sign(&secrets).map_err(|error| Failure::new(Exit::Internal, error))?;
         self.outbox.keep(&signed)?;
         Ok(signed)
     }
 
     fn announce(&self, session: &Session<'_>, transaction: &Transaction, why: &str) {
-        let mark = if self.key.is_test_key() { " (test key, worthless)" } else { "" };
         let id = TypedNonce::new(self.nonce);
         let mut lines = vec![
             format!("network    {} {}", session.network.genesis.network, session.network.chain),
-            format!("key        {}{mark}", self.key.name()),
+            format!("key        {}", self.signers.shown()),
             format!("action     {}", describe(session, transaction)),
         ];
+        lines.extend(self.effect.iter().map(|effect| format!("effect     {effect}")));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if !transaction.reference.is_empty() {
             lines.push(format!("reference  {}", text(&transaction.reference)));
@@ -225,8 +241,8 @@ impl<'a> Outgoing<'a> {
     }
 
     fn confirm(&self) -> Result<(), Failure> {
-        // What a test key can send is worth nothing.
-        if self.sending.yes || self.key.is_test_key() {
+        // What test keys can send is worth nothing.
+        if self.sending.yes || self.signers.are_test_keys() {
             return Ok(());
         }
         if !secrets::is_attended() {

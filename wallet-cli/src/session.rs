@@ -1,5 +1,6 @@
 //! What every command on a network needs: the home, the pinned network, its nodes, and words.
 use quorate_keystore::{Home, KeyFile, KeyName};
+use quorate_primitives::address::AccountId;
 use quorate_primitives::state::AssetId;
 
 use crate::arguments::Settings;
@@ -45,6 +46,23 @@ impl<'a> Session<'a> {
         }
         let key = self.key(None)?;
         Ok(Named { account: key.account(), tag: None, name: Some(key.name().to_string()) })
+    }
+
+    /// An account that stands for all of it: where nothing carries a deposit tag, one that was dropped
+    /// silently would mean somebody else. `flag` is where the name was typed.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`](crate::failure::Exit::Usage) for an address with a deposit tag; others by class.
+    pub fn whole_account(&self, flag: &str, typed: &str) -> Result<AccountId, Failure> {
+        let named = self.account(Some(typed))?;
+        match named.tag {
+            None => Ok(named.account),
+            Some(_) => {
+                let plain = self.network.address(named.account);
+                let why = "the address carries a deposit tag, which only a transfer can";
+                Err(Failure::usage(format_args!("{flag}: {why}; the account's own address is {plain}")))
+            }
+        }
     }
 
     /// The key that a user named; the only one if none was named.

@@ -2,15 +2,19 @@
 //!
 //! An answer has two parts: readable JSON, and canonical bytes with their proof. Only what the proof
 //! shows is ever used; the readable part must say the same, because a node that contradicts its own
-//! proof lies. Nothing here talks to a node.
+//! proof lies. Whose signatures count is a matter of the block's epoch: the genesis names the validators
+//! of the first one, and a [`Handover`] leads from each to the next. Nothing here talks to a node.
 use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::{self, DecodeError};
-use quorate_primitives::light::{FinalityProof, Finalized, LightError, PROOF_BYTES_MAX, TrustedEpoch};
+use quorate_primitives::evidence::RecordedEvidence;
+use quorate_primitives::light::{
+    FinalityProof, Finalized, Handover, LightError, PROOF_BYTES_MAX, TrustedEpoch,
+};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt, Verdict};
-use quorate_primitives::state::{Account, Asset, AssetId, Balance, StateGroup, StateKey};
+use quorate_primitives::state::{Account, Asset, AssetId, Balance, Parameters, StateGroup, StateKey};
 use quorate_primitives::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX};
-use quorate_primitives::{Hash, Height};
+use quorate_primitives::{EpochNumber, Hash, Height};
 use quorate_rpc::json::{self, HexBytes, TransactionState};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -78,6 +82,42 @@ pub enum Distrust {
         remembered: Height,
         /// Given now.
         found: Height,
+    },
+    /// A block that cannot be of the epoch that it claims.
+    #[error("a block of height {height} that claims epoch {epoch}, which has no such height")]
+    OtherEpoch {
+        /// The epoch that the block claims.
+        epoch: EpochNumber,
+        /// The height that it claims.
+        height: Height,
+    },
+    /// A block of an epoch whose validators are not verified yet, or no more. Whoever wants to believe it
+    /// must first come to that epoch.
+    #[error("a block of epoch {epoch}, whose validators are not verified")]
+    UnknownEpoch {
+        /// The epoch that the block claims.
+        epoch: EpochNumber,
+        /// The height that it claims.
+        height: Height,
+    },
+    /// What should lead to the next epoch does not.
+    #[error("handover to epoch {epoch}: {fault}")]
+    Handover {
+        /// The epoch that it should begin.
+        epoch: EpochNumber,
+        /// What is wrong with it.
+        fault: LightError,
+    },
+    /// What leads to an epoch that the node speaks of is not given.
+    #[error(
+        "the node speaks of epoch {claimed}, but does not give the handover to epoch {missing}: it withholds it, \
+         or there is no such epoch"
+    )]
+    NoHandover {
+        /// The epoch that the node says there is.
+        claimed: EpochNumber,
+        /// The first one whose validators cannot be verified.
+        missing: EpochNumber,
     },
     /// Not JSON of the expected shape.
     #[error("the answer cannot be read: {reason}")]
@@ -155,25 +195,118 @@ pub struct ProvenReceipt {
     pub evidence: json::ReceiptEvidence,
 }
 
-/// Verifies answers against a pinned genesis.
+/// All evidence against validators that the ledger ever recorded, after one block.
+#[derive(Clone, Debug)]
+pub struct ProvenEvidence {
+    /// The block after which it is so.
+    pub ledger: Finalized,
+    /// In the order of the proof; there is no other.
+    pub evidence: Vec<RecordedEvidence>,
+}
+
+/// An epoch whose validators are verified, and the handover that began it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The epoch.
+    pub epoch: TrustedEpoch,
+    /// What led to it from the epoch before.
+    pub handover: Handover,
+}
+
+/// Verifies answers against a pinned genesis, and against the epochs that follow from it.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    trusted: TrustedEpoch,
+    parameters: Parameters,
+    genesis: TrustedEpoch,
+    /// Later epochs that were reached by handovers.
+    reached: BTreeMap<EpochNumber, TrustedEpoch>,
 }
 
 impl Verifier {
     /// Believes only what follows from these validators.
     #[must_use]
-    pub fn new(trusted: TrustedEpoch) -> Self {
-        Self { trusted }
+    pub fn new(genesis: TrustedEpoch, parameters: Parameters) -> Self {
+        Self { parameters, genesis, reached: BTreeMap::new() }
+    }
+
+    /// Believes this epoch's validators too; the caller has reached it by handovers.
+    pub fn learn(&mut self, epoch: TrustedEpoch) {
+        self.reached.insert(epoch.number(), epoch);
+    }
+
+    /// The newest epoch whose validators are verified.
+    #[must_use]
+    pub fn newest(&self) -> &TrustedEpoch {
+        self.up_to(EpochNumber::MAX)
+    }
+
+    /// The newest epoch, up to this one, whose validators are verified.
+    #[must_use]
+    pub fn up_to(&self, epoch: EpochNumber) -> &TrustedEpoch {
+        let below = self.reached.range(..=epoch).next_back();
+        below.map_or(&self.genesis, |(_, reached)| reached)
+    }
+
+    /// Height of the block that began the newest epoch: a ledger below it is an old one.
+    #[must_use]
+    pub fn floor(&self) -> Height {
+        self.newest().number().previous().map_or(Height::ZERO, |before| self.parameters.last_of(before))
+    }
+
+    /// Checks that a ledger may be the newest: that it is no older than the newest epoch.
+    ///
+    /// # Errors
+    /// [`Distrust::WentBack`].
+    pub fn check_recent(&self, height: Height) -> Result<(), Distrust> {
+        let remembered = self.floor();
+        if height < remembered { Err(Distrust::WentBack { remembered, found: height }) } else { Ok(()) }
+    }
+
+    /// The last of the epochs that a page of at most `limit` handovers leads to from an epoch whose
+    /// validators are verified. `None` if the page is empty, and the node says that it knows no more.
+    ///
+    /// # Errors
+    /// [`Distrust`] for the first handover that does not follow from the one before.
+    pub fn follow(
+        from: &TrustedEpoch,
+        limit: u32,
+        page: &json::EpochsAnswer,
+    ) -> Result<Option<Reached>, Distrust> {
+        if page.handovers.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(Distrust::OtherSubject { what: "more handovers than were asked for" });
+        }
+        let (claimed, missing) = (page.current.0, from.number().next());
+        if page.handovers.is_empty() && claimed >= missing {
+            return Err(Distrust::NoHandover { claimed, missing });
+        }
+        let mut last: Option<Reached> = None;
+        for given in &page.handovers {
+            let before = last.as_ref().map_or(from, |reached| &reached.epoch);
+            let expected = before.number().next();
+            let fault = |fault| Distrust::Handover { epoch: expected, fault };
+            let handover = Handover::decode(&given.handover.0).map_err(fault)?;
+            let epoch = handover.clone().verify(before).map_err(fault)?;
+            agree("the epoch of a handover", &given.epoch.0, &expected)?;
+            last = Some(Reached { epoch, handover });
+        }
+        Ok(last)
     }
 
     /// Verifies the certificate and, for an older block, the way back to it.
     ///
     /// # Errors
-    /// [`Distrust`].
+    /// [`Distrust`]; [`Distrust::UnknownEpoch`] if it can be verified only after more handovers.
     pub fn finality(&self, finality: &json::Finality) -> Result<Finalized, Distrust> {
-        let certified = FinalityProof::decode(&finality.certified.0)?.verify(&self.trusted)?;
+        let proof = FinalityProof::decode(&finality.certified.0)?;
+        let (epoch, height) = (proof.header.epoch, proof.header.height);
+        if self.parameters.epoch_of(height) != epoch {
+            return Err(Distrust::OtherEpoch { epoch, height });
+        }
+        let trusted = self.up_to(epoch);
+        if trusted.number() != epoch {
+            return Err(Distrust::UnknownEpoch { epoch, height });
+        }
+        let certified = proof.verify(trusted)?;
         let Some(ancestor) = &finality.ancestor else {
             return Ok(certified);
         };
@@ -216,17 +349,8 @@ impl Verifier {
         account: AccountId,
         answer: &json::BalancesAnswer,
     ) -> Result<ProvenBalances, Distrust> {
-        let evidence = answer.proof.as_ref().ok_or(Distrust::Missing { what: "proof" })?;
-        let ledger = self.finality(&evidence.finality)?;
-        let proof: GroupProof = decode(&evidence.group, PROOF_BYTES_MAX, "group proof")?;
-        let mut values = Vec::new();
-        for entry in &evidence.values {
-            values.push((
-                decode::<StateKey>(&entry.key, HEADER_BYTES_MAX, "state key")?,
-                entry.value.0.clone(),
-            ));
-        }
-        let proven = ledger.group::<Balance>(&StateGroup::Balances(account), values, &proof)?.into_inner();
+        let group = StateGroup::Balances(account);
+        let (ledger, proven) = self.group::<Balance>(&group, answer.proof.as_ref())?;
         let mut balances = BTreeMap::new();
         for (key, balance) in proven {
             let StateKey::Balance(_, asset) = key else {
@@ -243,6 +367,39 @@ impl Verifier {
             agree("a balance", &said.get(asset).copied(), &Some(&json::Balance::from(balance)))?;
         }
         Ok(ProvenBalances { ledger, balances, said: answer.balances.clone() })
+    }
+
+    /// Verifies the answer to `chain_getEvidence`.
+    ///
+    /// # Errors
+    /// [`Distrust`].
+    pub fn evidence(&self, answer: &json::EvidenceAnswer) -> Result<ProvenEvidence, Distrust> {
+        let (ledger, proven) =
+            self.group::<RecordedEvidence>(&StateGroup::Evidence, answer.proof.as_ref())?;
+        let evidence: Vec<RecordedEvidence> = proven.into_iter().map(|(_, recorded)| recorded).collect();
+        agree("the height", &answer.height.0, &ledger.height())?;
+        agree("the evidence", &answer.evidence, &evidence.iter().filter_map(shown_evidence).collect())?;
+        Ok(ProvenEvidence { ledger, evidence })
+    }
+
+    /// All values of a group after one block.
+    fn group<T: borsh::BorshDeserialize>(
+        &self,
+        group: &StateGroup,
+        evidence: Option<&json::GroupEvidence>,
+    ) -> Result<(Finalized, Vec<(StateKey, T)>), Distrust> {
+        let evidence = evidence.ok_or(Distrust::Missing { what: "proof" })?;
+        let ledger = self.finality(&evidence.finality)?;
+        let proof: GroupProof = decode(&evidence.group, PROOF_BYTES_MAX, "group proof")?;
+        let mut values = Vec::new();
+        for entry in &evidence.values {
+            values.push((
+                decode::<StateKey>(&entry.key, HEADER_BYTES_MAX, "state key")?,
+                entry.value.0.clone(),
+            ));
+        }
+        let proven = ledger.group::<T>(group, values, &proof)?.into_inner();
+        Ok((ledger, proven))
     }
 
     /// Verifies the answer to `account_get`.
@@ -338,6 +495,13 @@ impl Verifier {
         agree_on_receipt(answer, &proven)?;
         Ok(Some(proven))
     }
+}
+
+/// Recorded evidence as a node writes it; the ledger records none that breaks no rule.
+#[must_use]
+pub fn shown_evidence(recorded: &RecordedEvidence) -> Option<json::RecordedEvidence> {
+    let accusation = json::Accusation::of(&recorded.accusation)?;
+    Some(json::RecordedEvidence { height: recorded.height.into(), accusation })
 }
 
 fn agree_on_receipt(answer: &json::TransactionAnswer, proven: &ProvenReceipt) -> Result<(), Distrust> {

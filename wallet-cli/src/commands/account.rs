@@ -66,16 +66,11 @@ pub(super) async fn create(settings: &Settings, command: AccountCommand) -> Resu
     let (owner, name) = owner(&session, &key)?;
     let authority = Authority::single(owner);
     let id = AccountId::derive(&authority, &[0; 16]);
-    let keys = [StateKey::Parameters, StateKey::Account(outgoing.key().account()), StateKey::Account(id)];
+    let keys = [StateKey::Parameters, StateKey::Account(outgoing.signers().account()), StateKey::Account(id)];
     let state = session.nodes.state(&keys).await?;
     let parameters = super::present::<Parameters>(&session, &state, &keys[0], "the parameters")?;
     if outgoing.is_new() {
-        super::present::<Account>(
-            &session,
-            &state,
-            &keys[1],
-            &format!("the sender's account {}", outgoing.key().name()),
-        )?;
+        super::check_sender(&session, &state, &keys[1], outgoing.signers())?;
         if session.nodes.value::<Account>(&state, &keys[2])?.is_some() {
             let address = session.network.address(id);
             return Err(super::rejected(quorate_primitives::receipt::Failure::AccountExists, &address));

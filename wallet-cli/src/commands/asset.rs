@@ -1,8 +1,7 @@
 //! `asset`: create, change and show assets.
-use quorate_primitives::address::AccountId;
 use quorate_primitives::light::Finalized;
 use quorate_primitives::receipt::Failure as Refusal;
-use quorate_primitives::state::{Account, Asset, AssetId, Parameters, StateKey, Status, Symbol};
+use quorate_primitives::state::{Asset, AssetId, Parameters, StateKey, Status, Symbol};
 use quorate_primitives::transaction::Operation;
 use quorate_rpc::api::PAGE_ROWS_MAX;
 use quorate_rpc::backend::Proofs;
@@ -16,6 +15,7 @@ use crate::failure::Failure;
 use crate::output::{Report, table};
 use crate::sending::Outgoing;
 use crate::session::Session;
+use crate::signers::Signers;
 use crate::typed::TypedAmount;
 
 pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Result<Report, Failure> {
@@ -30,7 +30,7 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
             create(&mut session, &symbol, &sending, operation).await
         }
         AssetCommand::Mint { amount, to, sending } => {
-            let to = whole_account(&session, "--to", &to)?;
+            let to = session.whole_account("--to", &to)?;
             change(&mut session, &amount, &sending, |asset, units| Operation::Mint {
                 asset,
                 to,
@@ -40,8 +40,8 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
         }
         AssetCommand::Burn { amount, of, sending } => {
             let from = match of {
-                Some(typed) => whole_account(&session, "--of", &typed)?,
-                None => session.key(sending.from.as_ref())?.account(),
+                Some(typed) => session.whole_account("--of", &typed)?,
+                None => Signers::find(&session, &sending)?.account(),
             };
             change(&mut session, &amount, &sending, |asset, units| Operation::Burn {
                 asset,
@@ -55,20 +55,6 @@ pub(super) async fn execute(settings: &Settings, command: AssetCommand) -> Resul
     }
 }
 
-/// The account of an address that means all of it: minting and burning carry no deposit tag, and one
-/// that was dropped silently would book the amount to nobody within the account.
-fn whole_account(session: &Session<'_>, flag: &str, typed: &str) -> Result<AccountId, Failure> {
-    let named = session.account(Some(typed))?;
-    match named.tag {
-        None => Ok(named.account),
-        Some(_) => {
-            let plain = session.network.address(named.account);
-            let why = "the address carries a deposit tag, which only a transfer can";
-            Err(Failure::usage(format_args!("{flag}: {why}; the account's own address is {plain}")))
-        }
-    }
-}
-
 async fn create(
     session: &mut Session<'_>,
     symbol: &Symbol,
@@ -77,16 +63,11 @@ async fn create(
 ) -> Result<Report, Failure> {
     let outgoing = Outgoing::begin(session, sending)?;
     let id = AssetId::derive(symbol);
-    let keys = [StateKey::Parameters, StateKey::Account(outgoing.key().account()), StateKey::Asset(id)];
+    let keys = [StateKey::Parameters, StateKey::Account(outgoing.signers().account()), StateKey::Asset(id)];
     let state = session.nodes.state(&keys).await?;
     let parameters = super::present::<Parameters>(session, &state, &keys[0], "the parameters")?;
     if outgoing.is_new() {
-        super::present::<Account>(
-            session,
-            &state,
-            &keys[1],
-            &format!("the sender's account {}", outgoing.key().name()),
-        )?;
+        super::check_sender(session, &state, &keys[1], outgoing.signers())?;
         if session.nodes.value::<Asset>(&state, &keys[2])?.is_some() {
             return Err(super::rejected(Refusal::AssetExists, symbol.as_str()));
         }
@@ -105,9 +86,12 @@ async fn change(
     let wrong = || Failure::usage(format_args!("amount {typed}: of which asset? write {}USD", typed.number));
     let symbol = typed.symbol.as_ref().ok_or_else(wrong)?;
     let id = AssetId::derive(symbol);
-    let keys = [StateKey::Parameters, StateKey::Asset(id)];
+    let keys = [StateKey::Parameters, StateKey::Asset(id), StateKey::Account(outgoing.signers().account())];
     let state = session.nodes.state(&keys).await?;
     let parameters = super::present::<Parameters>(session, &state, &keys[0], "the parameters")?;
+    if outgoing.is_new() {
+        super::check_sender(session, &state, &keys[2], outgoing.signers())?;
+    }
     let asset = super::present::<Asset>(session, &state, &keys[1], &format!("asset {symbol}"))?;
     let units = super::amount(typed, &asset)?;
     session.words.learn(id, asset);

@@ -13,7 +13,7 @@ use crate::session::Session;
 pub(super) async fn send(settings: &Settings, arguments: &SendArguments) -> Result<Report, Failure> {
     let mut session = Session::open(settings)?;
     let outgoing = Outgoing::begin(&session, &arguments.sending)?;
-    let sender = outgoing.key().account();
+    let sender = outgoing.signers().account();
     let to = session.account(Some(&arguments.to))?;
     if to.account == sender {
         return Err(Failure::usage(format_args!("{} is the sender itself", to.shown(&session.network))));
@@ -45,12 +45,7 @@ pub(super) async fn send(settings: &Settings, arguments: &SendArguments) -> Resu
     let amount = super::amount(&arguments.amount, &asset)?;
     session.words.learn(asset_id, asset.clone());
     if outgoing.is_new() {
-        super::present::<Account>(
-            &session,
-            &state,
-            &keys[1],
-            &format!("the sender's account {}", outgoing.key().name()),
-        )?;
+        super::check_sender(&session, &state, &keys[1], outgoing.signers())?;
         super::present::<Account>(
             &session,
             &state,

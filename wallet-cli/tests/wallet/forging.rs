@@ -9,7 +9,7 @@ use quorate_primitives::validators::Signers;
 use quorate_primitives::{Hash, SecretKey};
 use serde_json::{Value, json};
 
-use super::world::{World, key};
+use super::world::{World, certify, key};
 
 /// Changes a value that an answer carries as canonical bytes.
 pub(crate) fn bytes<T: BorshSerialize + BorshDeserialize>(place: &mut Value, change: impl FnOnce(&mut T)) {
@@ -53,7 +53,8 @@ pub(crate) fn flipped(hash: Hash) -> Hash {
 /// Certifies header and outcome again, by these keys.
 pub(crate) fn recertify(proof: &mut FinalityProof, keys: &[SecretKey], signers: &[u8]) {
     let (view, block, outcome) = (proof.header.view, proof.header.id(), proof.outcome.digest());
-    proof.certificate = World::new().certify(Claim::Finalize { view, block, outcome }, keys, signers);
+    let context = World::new().genesis.trusted().context();
+    proof.certificate = certify(&context, Claim::Finalize { view, block, outcome }, keys, signers);
 }
 
 /// The keys of the real validators: what a liar would have if a quorum of them were its own.

@@ -16,7 +16,7 @@ use super::node::{Mode, Node};
 use super::proxy::Proxy;
 use super::tree;
 use super::wallet::Wallet;
-use super::world::{World, now, usd};
+use super::world::{World, certify, now, usd};
 
 type Lie = (&'static str, fn(&mut Value));
 
@@ -126,7 +126,8 @@ const CERTIFICATE_LIES: &[Lie] = &[
     ("a notarization for a finalization", |result| {
         finality(result, |proof| {
             let claim = Claim::Notarize { view: proof.header.view, block: proof.header.id() };
-            proof.certificate = World::new().certify(claim, &real_keys(), &[0, 1, 2, 3]);
+            let context = World::new().genesis.trusted().context();
+            proof.certificate = certify(&context, claim, &real_keys(), &[0, 1, 2, 3]);
         });
     }),
     ("a certificate of another block", |result| {

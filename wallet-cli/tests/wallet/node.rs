@@ -1,6 +1,9 @@
 //! An honest node over a world in memory.
 use futures::stream;
 use quorate_primitives::address::{AccountId, Address};
+use quorate_primitives::evidence::RecordedEvidence;
+use quorate_primitives::keys::SignatureCheck;
+use quorate_primitives::light::Handover;
 use quorate_primitives::merkle::ListProof;
 use quorate_primitives::receipt::Receipt;
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, StateGroup, StateKey};
@@ -15,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+use super::governance;
 use super::tree;
 use super::world::{World, now};
 
@@ -126,6 +130,10 @@ impl Honest {
         if let Mode::Refuse(kind) = mode {
             return Err(kind.into());
         }
+        let sound = |check: &SignatureCheck| check.key.verify(check.domain, &check.message, &check.signature);
+        if !signed.signature_checks().iter().all(sound) {
+            return Err(ErrorKind::BadSignature.into());
+        }
         self.given.lock().unwrap().push(signed.clone());
         let mut world = self.world.lock().unwrap();
         if world.find(signed.id()).is_some() {
@@ -147,6 +155,16 @@ impl Honest {
         }
         Ok(())
     }
+}
+
+fn shown(handover: &Handover) -> json::EpochHandover {
+    json::EpochHandover::new(handover.boundary.header.epoch.next(), handover)
+}
+
+fn recorded(value: &[u8]) -> json::RecordedEvidence {
+    let recorded: RecordedEvidence = codec::decode(value, usize::MAX).unwrap();
+    let accusation = json::Accusation::of(&recorded.accusation).unwrap();
+    json::RecordedEvidence { height: recorded.height.into(), accusation }
 }
 
 fn unused<T>() -> Answer<T> {
@@ -178,8 +196,34 @@ impl Backend for Honest {
         unused()
     }
 
-    async fn validators(&self, _: Option<EpochNumber>) -> Answer<json::ValidatorsAnswer> {
-        unused()
+    async fn validators(&self, asked: Option<EpochNumber>) -> Answer<json::ValidatorsAnswer> {
+        let world = self.world.lock().unwrap();
+        let epoch = asked.unwrap_or(world.head().header.epoch);
+        let last = world.genesis.parameters.last_of(epoch);
+        let place = json::EpochPlace { epoch, first: last, last, context: None, fixed: true };
+        Ok(json::ValidatorsAnswer::new(place, &governance::validators(&world.state(), epoch)))
+    }
+
+    async fn epochs(&self, from: EpochNumber, limit: u32) -> Answer<json::EpochsAnswer> {
+        let world = self.world.lock().unwrap();
+        let skipped = usize::try_from(from.get().saturating_sub(1)).unwrap_or(usize::MAX);
+        let page = world.handovers.iter().skip(skipped).take(usize::try_from(limit).unwrap());
+        Ok(json::EpochsAnswer {
+            current: world.epochs.last().unwrap().number().into(),
+            handovers: page.map(shown).collect(),
+            next: None,
+        })
+    }
+
+    async fn evidence(&self, proofs: Proofs) -> Answer<json::EvidenceAnswer> {
+        let world = self.world.lock().unwrap();
+        let (values, proof) = tree::prove_group(&world.head().state, &StateGroup::Evidence);
+        let finality = world.finality(world.blocks.len() - 1);
+        Ok(json::EvidenceAnswer {
+            height: world.head().header.height.into(),
+            evidence: values.iter().map(|(_, value)| recorded(value)).collect(),
+            proof: with(proofs, GroupEvidence::new(finality, &values, &proof)),
+        })
     }
 
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {

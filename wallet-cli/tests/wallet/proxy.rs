@@ -11,6 +11,7 @@ pub(crate) type Alteration = Box<dyn Fn(&str, &mut Value) + Send>;
 pub(crate) struct Proxy {
     pub(crate) url: String,
     alteration: Arc<Mutex<Option<Alteration>>>,
+    unanswered: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Proxy {
@@ -20,14 +21,20 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let alteration = Arc::new(Mutex::new(None));
-        let shared = Arc::clone(&alteration);
+        let unanswered = Arc::new(Mutex::new(None));
+        let (shared, closing) = (Arc::clone(&alteration), Arc::clone(&unanswered));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // A client that gives up in the middle is no concern of the proxy.
-                let _ = pass_on(client, &node, &shared);
+                let _ = pass_on(client, &node, &shared, &closing);
             }
         });
-        Self { url, alteration }
+        Self { url, alteration, unanswered }
+    }
+
+    /// From now on calls of this method are not answered, and the connection is closed.
+    pub(crate) fn leave_unanswered(&self, method: &'static str) {
+        *self.unanswered.lock().unwrap() = Some(method);
     }
 
     /// From now on the results are altered.
@@ -56,8 +63,17 @@ fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn pass_on(mut client: TcpStream, node: &str, alteration: &Mutex<Option<Alteration>>) -> std::io::Result<()> {
+fn pass_on(
+    mut client: TcpStream,
+    node: &str,
+    alteration: &Mutex<Option<Alteration>>,
+    unanswered: &Mutex<Option<&'static str>>,
+) -> std::io::Result<()> {
     let question = read_message(&mut client)?;
+    let asked: Value = serde_json::from_slice(&question)?;
+    if asked["method"].as_str() == *unanswered.lock().unwrap() {
+        return Ok(());
+    }
     let mut upstream = TcpStream::connect(node)?;
     let head = "content-type: application/json\r\nconnection: close";
     write!(
@@ -67,11 +83,10 @@ fn pass_on(mut client: TcpStream, node: &str, alteration: &Mutex<Option<Alterati
     )?;
     upstream.write_all(&question)?;
     let mut answer = read_message(&mut upstream)?;
-    let question: Value = serde_json::from_slice(&question)?;
     if let Some(alter) = &*alteration.lock().unwrap() {
         let mut whole: Value = serde_json::from_slice(&answer)?;
         if let Some(result) = whole.get_mut("result") {
-            alter(question["method"].as_str().unwrap_or_default(), result);
+            alter(asked["method"].as_str().unwrap_or_default(), result);
         }
         answer = serde_json::to_vec(&whole)?;
     }

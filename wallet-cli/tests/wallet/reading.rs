@@ -15,7 +15,7 @@ fn shows_proven_balances_with_the_line_they_rest_on() {
     assert!(out.contains("  12.50 USD\n") && out.contains("  3 QTY\n"), "{out}");
     let trust = out.lines().last().unwrap();
     assert!(
-        trust.starts_with("verified: height 1, 3 of 4 validators, ") && trust.ends_with(" s old"),
+        trust.starts_with("verified: height 1, epoch 0, 3 of 4 validators, ") && trust.ends_with(" s old"),
         "{trust}"
     );
 }

@@ -33,7 +33,7 @@ fn pays_and_proves_it() {
     let out = run.ok();
     assert!(out.starts_with("committed  ") && out.contains("bob (qtest1"), "{out}");
     assert!(
-        out.contains("now owns 17.50 USD") && out.contains("verified: height 2, 3 of 4 validators"),
+        out.contains("now owns 17.50 USD") && out.contains("verified: height 2, epoch 0, 3 of 4 validators"),
         "{out}"
     );
     let balance = wallet.run(&["balance", "bob"]).ok();
@@ -62,7 +62,7 @@ fn proves_a_payment_through_the_history_of_a_later_block() {
     let (node, wallet) = stage();
     node.set_mode(Mode::IncludeUncertified);
     let out = wallet.run(&PAY).ok();
-    assert!(out.contains("verified: height 2, 3 of 4 validators"), "{out}");
+    assert!(out.contains("verified: height 2, epoch 0, 3 of 4 validators"), "{out}");
 }
 
 #[test]

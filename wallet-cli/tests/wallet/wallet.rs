@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-use super::world::{PEOPLE, World, person};
+use super::world::{ADMINS, PEOPLE, World, person};
 
 /// A wallet with the test keys of everybody and one pinned network.
 pub(crate) struct Wallet {
@@ -61,6 +61,27 @@ impl Wallet {
         home.add_network(&name, &world.toml, &file).unwrap();
         home.use_network(&name).unwrap();
         Self { urls, ..wallet }
+    }
+
+    /// The same with the test keys of the administrators too.
+    pub(crate) fn of_administrators(world: &World, urls: &[&str]) -> Self {
+        let wallet = Self::new(world, urls);
+        for name in ADMINS {
+            let name = KeyName::new(name).unwrap();
+            let key = KeyFile::seal(&name, &person(name.as_str()), None, Protection::TestKey).unwrap();
+            wallet.home().add_key(&key).unwrap();
+        }
+        wallet
+    }
+
+    /// Where the wallet remembers the newest epoch.
+    pub(crate) fn epoch_file(&self) -> PathBuf {
+        self.home().epoch_path(&NetworkName::new("test").unwrap())
+    }
+
+    /// Where the wallet remembers the highest block.
+    pub(crate) fn height_file(&self) -> PathBuf {
+        self.home().verified_path(&NetworkName::new("test").unwrap())
     }
 
     /// A home that does not exist yet.
