@@ -45,6 +45,8 @@ pub struct Engine {
     pending: BTreeMap<Ticket, Pending>,
     /// The latest proposal of each leader that is too far ahead to be looked at.
     early: BTreeMap<u8, Proposal>,
+    /// From which view on claims may be made once all votes that were shown as ours are looked at.
+    speaking: Option<View>,
 }
 
 /// What an operator wants to know about agreement.
@@ -83,6 +85,7 @@ impl Engine {
             ticket: Ticket::FIRST,
             pending: BTreeMap::new(),
             early: BTreeMap::new(),
+            speaking: None,
         }
     }
 
@@ -124,12 +127,21 @@ impl Engine {
             Input::Judged { block, verdict } => self.core.judged(block, verdict, &mut out),
             Input::Executed { block, outcome } => self.core.executed(block, outcome, &mut out),
             Input::Connected(member) => self.connected(member, &mut out),
-            Input::Speak { from } => self.core.speak(from, &mut out),
+            Input::Speak { from } => self.speak(from, &mut out),
             Input::Seen(vote) => self.seen(vote, &mut out),
             Input::Pending => self.core.work_arrived(&mut out),
         }
         self.settle(before, &mut out);
         out
+    }
+
+    /// Rule R14: not before every vote that somebody showed as ours was looked at.
+    fn speak(&mut self, from: View, out: &mut Step) {
+        if self.pending.values().any(|pending| matches!(pending, Pending::Foreign(_))) {
+            self.speaking = Some(from);
+        } else {
+            self.core.speak(from, out);
+        }
     }
 
     /// Lets the rules act on what has changed.
@@ -240,6 +252,12 @@ impl Engine {
     #[must_use]
     pub fn voice(&self) -> (Option<Mute>, View) {
         self.core.voice()
+    }
+
+    /// A certificate of the view before the current one; none in the first view.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Certificate> {
+        self.core.entry().next()
     }
 
     /// The latest vote of a validator that is known here, its signature not necessarily checked: what

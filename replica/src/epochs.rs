@@ -175,6 +175,7 @@ impl Replica {
         self.finals.clear();
         self.inputs.clear();
         self.fetches.forget_blocks();
+        self.sync.reset();
         self.pace.begin_epoch();
         self.pending_told = false;
         let of_epoch = self.later.remove(&self.epoch()).unwrap_or_default();
@@ -227,9 +228,13 @@ impl Replica {
         }
     }
 
-    /// A validator set changed: who is in one of the next two epochs may connect from now on.
+    /// If a validator set changed, who is in one of the next two epochs may connect from now on.
     pub(crate) fn admit_after_commit(&mut self) {
-        if self.started {
+        let state = self.ledger.head().state();
+        let latest = state.validators_hash(self.epoch().next().next());
+        // Only the set of the epoch after the next can have changed.
+        if self.started && latest != self.latest_set {
+            self.latest_set = latest;
             self.admit_members();
         }
     }

@@ -8,10 +8,11 @@
 //! then nothing is known of what was said. The last view `v` that it can have voted in needs a
 //! certificate of `v − 1`, of whose `n − f` signers at least `n − f − 1` are others; `2f + 1` answers of
 //! others share at least `f + 1` with those, so one is of an honest validator that was in `v − 1` or
-//! later. With `m` the highest view in the answers it is safe to vote from `m + 2` on. Others that are
-//! in quarantine themselves do not count. Source: docs/protocol.md, section 2.7.
+//! later. With `m` the highest view in the answers it is safe to vote from `m + 2` on. A view in an answer
+//! counts when the certificate that came with it has brought this replica there; others that are in
+//! quarantine themselves do not count. Source: docs/protocol.md, section 2.7.
 use quorate_consensus::{Input, Mute};
-use quorate_primitives::certificate::Vote;
+use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::validators::faulty_max;
 use quorate_primitives::{EpochNumber, PublicKey, Timestamp, View};
 use std::collections::BTreeMap;
@@ -98,6 +99,7 @@ impl Replica {
         Answer::Standing {
             epoch: self.epoch(),
             view: self.engine.view(),
+            entry: self.engine.entry().cloned(),
             quarantined: self.guard.is_quarantined(),
             vote,
         }
@@ -126,13 +128,21 @@ impl Replica {
     /// Takes the answer to the question where a peer stands.
     pub(crate) fn standing_answered(&mut self, from: PublicKey, answer: Option<VerifiedAnswer>) {
         match answer {
-            Some(VerifiedAnswer::Standing { epoch, view, quarantined, vote }) => {
+            Some(VerifiedAnswer::Standing { epoch, view, entry, quarantined, vote }) => {
+                self.prove_standing(&from, epoch, entry);
                 self.stands(from, Standing { epoch, view, quarantined }, vote);
             }
             Some(VerifiedAnswer::Unknown) | None => {}
             Some(VerifiedAnswer::Bundles(_) | VerifiedAnswer::Block { .. } | VerifiedAnswer::Blocks(_)) => {
                 self.ban(from, "answered another question");
             }
+        }
+    }
+
+    /// What proves a turn brings this replica there too.
+    fn prove_standing(&mut self, from: &PublicKey, epoch: EpochNumber, entry: Option<Certificate>) {
+        if let (Some(index), Some(entry)) = (self.members.index_of(from), entry) {
+            self.hear_certificate(epoch, index, entry);
         }
     }
 
@@ -153,19 +163,20 @@ impl Replica {
     }
 
     /// Votes from now on, if enough others have answered.
-    fn conclude(&mut self) {
+    pub(crate) fn conclude(&mut self) {
         let Guard::Asking(asking) = &self.guard else { return };
         let (count, epoch) = (self.members.len(), self.epoch());
         let (needed, from) = if asking.quarantined {
-            // An answer of a later epoch says that there is more to catch up with first; it is asked again.
-            if asking.answers.values().any(|standing| standing.epoch > epoch) {
-                return self.forget_answers();
-            }
-            let counting = || asking.answers.values().filter(|standing| !standing.quarantined);
-            let here = counting().filter(|standing| standing.epoch == epoch).map(|standing| standing.view);
-            let highest = here.max().unwrap_or(View::ZERO).max(self.engine.view());
+            // A turn counts once it is proven: then this replica has reached it. Who is in a later epoch
+            // does not count until this replica is there.
+            let view = self.engine.view();
+            let counts = |standing: &&Standing| {
+                let reached = standing.epoch < epoch || (standing.epoch == epoch && standing.view <= view);
+                reached && !standing.quarantined
+            };
+            let counted = asking.answers.values().filter(counts).count();
             let needed = faulty_max(count).saturating_mul(2).saturating_add(1);
-            (needed.saturating_sub(counting().count()), highest.saturating_add(BEYOND))
+            (needed.saturating_sub(counted), view.saturating_add(BEYOND))
         } else {
             let needed = self.members.quorum().saturating_sub(1);
             (needed.saturating_sub(asking.answers.len()), View::ZERO)
@@ -173,13 +184,6 @@ impl Replica {
         if needed == 0 && self.engine.voice().0.is_some() && !self.is_outdated() {
             self.guard = Guard::Passed;
             self.inputs.push_back(Input::Speak { from });
-        }
-    }
-
-    fn forget_answers(&mut self) {
-        if let Guard::Asking(asking) = &mut self.guard {
-            let epoch = self.members.number();
-            asking.answers.retain(|_, standing| standing.epoch <= epoch);
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Replica {
     pub(crate) later: BTreeMap<EpochNumber, Vec<Record>>,
     /// Keys that may connect as validators, as they were told last.
     pub(crate) admitted: BTreeSet<PublicKey>,
+    /// Hash of the set of the epoch after the next, as it was looked at last.
+    pub(crate) latest_set: Option<Hash>,
     pub(crate) accusations: Accusations,
     pub(crate) ledger: Ledger,
     pub(crate) reader: Reader,
@@ -124,6 +126,7 @@ impl Replica {
             ahead: Ahead::default(),
             later: BTreeMap::new(),
             admitted: BTreeSet::new(),
+            latest_set: None,
             accusations: Accusations::default(),
             reader: ledger.reader(),
             chain: chain_of(&ledger, epoch.anchor.height),
@@ -386,6 +389,7 @@ impl Replica {
             let Some(input) = self.inputs.pop_front() else { return };
             let step = self.engine.step(input);
             self.apply(step);
+            self.conclude();
         }
     }
 

@@ -8,7 +8,7 @@ use quorate_ledger::Executed;
 use quorate_primitives::block::PROTOCOL_VERSION;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::validators::Signers;
-use quorate_primitives::{Hash, Height, PublicKey, Timestamp};
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp};
 
 use crate::answer::Fault;
 use crate::event::{CheckTicket, Effect, Timer};
@@ -35,8 +35,10 @@ pub(crate) struct Sync {
     buffer_bytes: usize,
     /// Who gave them.
     giver: Option<PublicKey>,
+    /// Since when blocks wait for a certificate.
+    waiting: Option<Timestamp>,
     /// The certificate of the last buffered block that is being checked.
-    checking: Option<(u64, Certificate)>,
+    checking: Option<(u64, EpochNumber, Certificate)>,
     next_ticket: u64,
     cursor: usize,
     /// The last answer brought something.
@@ -49,10 +51,12 @@ impl Sync {
         self.fruitful || self.checking.is_some() || !self.buffer.is_empty()
     }
 
-    fn reset(&mut self) {
+    /// Forgets what was obtained and not adopted.
+    pub(crate) fn reset(&mut self) {
         self.buffer.clear();
         self.buffer_bytes = 0;
         self.giver = None;
+        self.waiting = None;
         self.checking = None;
         self.fruitful = false;
     }
@@ -110,7 +114,12 @@ impl Replica {
     fn sync_ask(&mut self) {
         let signers = self.target().map_or(Signers::NONE, |target| target.signers);
         let candidates = self.members.candidates(signers, self.me, &self.connected);
-        let same = self.sync.giver.filter(|giver| self.connected.contains(giver));
+        // An honest giver ends its answers with a certificate. Who gives blocks without end and proves
+        // nothing must not keep this replica from asking others.
+        let latest =
+            self.sync.waiting.map(|since| since.saturating_add(self.patience_ms().saturating_mul(2)));
+        let in_time = latest.is_none_or(|latest| self.now <= latest);
+        let same = self.sync.giver.filter(|giver| in_time && self.connected.contains(giver));
         if same.is_none() {
             self.sync.reset();
         }
@@ -187,6 +196,7 @@ impl Replica {
             return self.sync_rest();
         }
         self.sync.giver = Some(from);
+        self.sync.waiting.get_or_insert(self.now);
         self.sync.fruitful = true;
         self.check_buffer(from);
     }
@@ -214,16 +224,21 @@ impl Replica {
         };
         let ticket = self.sync.next_ticket;
         self.sync.next_ticket = ticket.saturating_add(1);
-        self.sync.checking = Some((ticket, certificate));
+        self.sync.checking = Some((ticket, self.epoch(), certificate));
         self.out.effects.push(Effect::Check { ticket: CheckTicket::Sync(ticket), checks });
     }
 
     /// The signatures of the certificate were checked.
     pub(crate) fn sync_checked(&mut self, ticket: u64, valid: bool) {
-        if self.sync.checking.as_ref().is_none_or(|(expected, _)| *expected != ticket) {
+        if self.sync.checking.as_ref().is_none_or(|(expected, _, _)| *expected != ticket) {
             return;
         }
-        let Some((_, certificate)) = self.sync.checking.take() else { return };
+        let Some((_, epoch, certificate)) = self.sync.checking.take() else { return };
+        if epoch != self.epoch() {
+            // The epoch ended by itself meanwhile, and with it what the certificate is about.
+            self.sync.reset();
+            return self.sync_at(self.now);
+        }
         let giver = self.sync.giver;
         if !valid || !self.adopt(&certificate) {
             if let Some(giver) = giver.filter(|_| self.fault.is_none()) {
@@ -236,7 +251,7 @@ impl Replica {
         let sender = giver.and_then(|key| self.members.index_of(&key));
         let sender = sender.or_else(|| certificate.signers.iter().find(|signer| Some(*signer) != self.me));
         if let Some(from) = sender {
-            self.hear_certificate(self.epoch(), from, certificate);
+            self.hear_certificate(epoch, from, certificate);
         }
         self.try_commit();
         self.judge_open();
@@ -256,6 +271,7 @@ impl Replica {
         if self.sync.buffer.get(end).is_none_or(|block| block.header.view > view) {
             return false;
         }
+        self.sync.waiting = None;
         let rest = self.sync.buffer.split_off(end.saturating_add(1));
         let blocks = std::mem::replace(&mut self.sync.buffer, rest);
         let bytes =

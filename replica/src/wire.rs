@@ -112,6 +112,8 @@ pub enum Answer {
         epoch: EpochNumber,
         /// Its turn in that epoch.
         view: View,
+        /// Proves the turn: a certificate of the one before; none for the first.
+        entry: Option<Certificate>,
         /// Its vote log was lost, so it may have been further.
         quarantined: bool,
         /// The latest vote of the asker that it holds, in that epoch. Its signature may be wrong.
@@ -152,6 +154,8 @@ pub enum VerifiedAnswer {
         epoch: EpochNumber,
         /// Its turn.
         view: View,
+        /// Proves the turn, itself unproven.
+        entry: Option<Certificate>,
         /// Its vote log was lost.
         quarantined: bool,
         /// The latest vote of the asker, unproven.
@@ -171,8 +175,8 @@ impl Answer {
                 let bundles = verify_all(bundles, rng)?;
                 Some(VerifiedAnswer::Block { header, bundles })
             }
-            Self::Standing { epoch, view, quarantined, vote } => {
-                Some(VerifiedAnswer::Standing { epoch, view, quarantined, vote })
+            Self::Standing { epoch, view, entry, quarantined, vote } => {
+                Some(VerifiedAnswer::Standing { epoch, view, entry, quarantined, vote })
             }
             Self::Blocks(blocks) => {
                 let mut verified = Vec::with_capacity(blocks.len());

@@ -160,8 +160,8 @@ pub fn verify_answer(answer: Answer, memo: &mut Memo) -> Option<VerifiedAnswer> 
         Answer::Block { header, bundles } => {
             Some(VerifiedAnswer::Block { header, bundles: all(bundles.into_inner())? })
         }
-        Answer::Standing { epoch, view, quarantined, vote } => {
-            Some(VerifiedAnswer::Standing { epoch, view, quarantined, vote })
+        Answer::Standing { epoch, view, entry, quarantined, vote } => {
+            Some(VerifiedAnswer::Standing { epoch, view, entry, quarantined, vote })
         }
         Answer::Blocks(blocks) => {
             let mut verified = Vec::with_capacity(blocks.len());

@@ -56,7 +56,9 @@ impl Engine {
         let known = self.core.own_claims(vote.claim.view()).contains(&vote.claim)
             || self.core.may_have_forgotten(&vote.claim);
         let current = vote.claim.view() > self.core.finalized().0;
-        let busy = self.pending.values().any(|pending| matches!(pending, Pending::Foreign(_)));
+        let foreign = |pending: &&Pending| matches!(pending, Pending::Foreign(_));
+        // Each other validator may show one, and a lie does not keep out the truth of the next.
+        let busy = self.pending.values().filter(foreign).count() >= self.core.epoch.len();
         if known || busy || !current || self.core.me != Some(vote.signer) {
             return;
         }
@@ -238,14 +240,7 @@ impl Engine {
             None => {}
             Some(Pending::Votes { claim, votes }) => self.votes_checked(&claim, &votes, bad, out),
             Some(Pending::Certificate { from, certificate }) => {
-                if bad.is_empty() {
-                    return self.core.accept(certificate, out);
-                }
-                // Nothing else from this sender is worth the work.
-                self.pending.retain(
-                    |_, pending| !matches!(pending, Pending::Certificate { from: other, .. } if *other == from),
-                );
-                out.effects.push(Effect::Ban(from));
+                self.certificate_checked(from, certificate, bad.is_empty(), out);
             }
             Some(Pending::Evidence { kind, evidence }) => {
                 if bad.is_empty() {
@@ -260,6 +255,20 @@ impl Engine {
             }
             Some(Pending::Foreign(_)) => {}
         }
+        if let Some(from) = self.speaking.take() {
+            self.speak(from, out);
+        }
+    }
+
+    fn certificate_checked(&mut self, from: u8, certificate: Certificate, valid: bool, out: &mut Step) {
+        if valid {
+            return self.core.accept(certificate, out);
+        }
+        // Nothing else from this sender is worth the work.
+        self.pending.retain(
+            |_, pending| !matches!(pending, Pending::Certificate { from: other, .. } if *other == from),
+        );
+        out.effects.push(Effect::Ban(from));
     }
 
     fn votes_checked(&mut self, claim: &Claim, votes: &[Vote], bad: &[usize], out: &mut Step) {

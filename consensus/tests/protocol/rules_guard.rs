@@ -175,3 +175,43 @@ fn the_latest_vote_of_another_is_told_from_votes_and_certificates() {
     let _ = bench.vote(other, nullify(4));
     assert_eq!(bench.engine.latest_vote_of(other), Some(sign(&bench.epoch, other, nullify(4))));
 }
+
+#[test]
+fn nothing_is_said_while_a_vote_that_may_be_ours_is_looked_at() {
+    let epoch = epoch_of(4);
+    let me = epoch.leader(view(4));
+    let mut engine = Engine::new(Arc::clone(&epoch), Some(me));
+    engine.mute(Mute::Asking);
+    let _ = engine.start();
+    let vote = sign(&epoch, me, nullify(1));
+    let asked = engine.step(Input::Seen(vote));
+    let ticket = asked.effects.iter().find_map(|effect| match effect {
+        Effect::Check { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let spoken = engine.step(Input::Speak { from: view(0) });
+    assert!(spoken.journal.is_empty() && votes(&spoken).is_empty());
+    assert_eq!(votes(&engine.step(Input::Expired(Timer::View(view(1))))), vec![]);
+    let step = engine.step(Input::Checked { ticket: ticket.unwrap(), bad: Vec::new() });
+    assert!(stopped_for(&step, nullify(1)));
+}
+
+#[test]
+fn a_forged_vote_only_puts_the_voice_off() {
+    let epoch = epoch_of(4);
+    let me = epoch.leader(view(4));
+    let mut engine = Engine::new(Arc::clone(&epoch), Some(me));
+    engine.mute(Mute::Asking);
+    let _ = engine.start();
+    let mut vote = sign(&epoch, me, nullify(1));
+    vote.signature = sign(&epoch, me, nullify(2)).signature;
+    let asked = engine.step(Input::Seen(vote));
+    let _ = engine.step(Input::Speak { from: view(0) });
+    for effect in asked.effects {
+        if let Effect::Check { ticket, checks } = effect {
+            let bad = crate::bench::bad_positions(&checks);
+            let _ = engine.step(Input::Checked { ticket, bad });
+        }
+    }
+    assert_eq!(votes(&engine.step(Input::Expired(Timer::View(view(1))))), vec![nullify(1)]);
+}

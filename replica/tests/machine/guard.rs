@@ -175,3 +175,27 @@ fn who_lost_its_ledger_does_not_vote_in_epochs_that_its_log_left() {
     // Every vote of it is compared with all that it ever said.
     grows(&mut world, 3, 25);
 }
+
+#[test]
+fn a_lie_about_the_turn_does_not_silence_who_lost_its_log() {
+    let key = |node: usize| crate::network::validator_key(node).public_key();
+    let mut solo = crate::solo::Solo::on(
+        std::sync::Arc::new(quorate_ledger::store::Memory::new()),
+        0,
+        quorate_replica::Settings::default(),
+    );
+    solo.restore(vec![quorate_replica::LogRecord::Quarantine]);
+    solo.lie = Some(quorate_primitives::View::MAX);
+    solo.start();
+    assert_eq!(solo.replica.status().voice, Voice::Quarantined, "an unproven turn counts for nothing");
+    solo.lie = None;
+    solo.step(quorate_replica::Event::Connected(key(1)));
+    for _ in 0..3 {
+        solo.elapse(quorate_replica::Timer::Guard, 1_000);
+    }
+    assert_ne!(
+        solo.replica.status().voice,
+        Voice::Silent { until: quorate_primitives::View::MAX },
+        "it would be silent for ever"
+    );
+}

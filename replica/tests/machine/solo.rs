@@ -26,6 +26,8 @@ pub(crate) struct Solo {
     pub(crate) effects: Vec<Effect>,
     pub(crate) signed: Vec<Claim>,
     pub(crate) log: Vec<LogRecord>,
+    /// The turn in which all others say that they are, without proof.
+    pub(crate) lie: Option<View>,
     me: usize,
     rng: ChaCha8Rng,
 }
@@ -60,6 +62,7 @@ impl Solo {
             effects: Vec::new(),
             signed: Vec::new(),
             log: Vec::new(),
+            lie: None,
             me,
             rng: ChaCha8Rng::seed_from_u64(1),
         }
@@ -92,7 +95,8 @@ impl Solo {
                     Effect::Ask { request, to, question: Question::Standing } => {
                         let standing = VerifiedAnswer::Standing {
                             epoch: EpochNumber::ZERO,
-                            view: View::new(1),
+                            view: self.lie.unwrap_or(View::new(1)),
+                            entry: None,
                             quarantined: false,
                             vote: None,
                         };

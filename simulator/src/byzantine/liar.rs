@@ -31,7 +31,7 @@ pub(super) const MARKS: [&str; 9] = [
 pub(super) struct Liar(Atlas);
 
 fn standing(epoch: EpochNumber, view: View, vote: Option<Vote>) -> Answer {
-    Answer::Standing { epoch, view, quarantined: false, vote }
+    Answer::Standing { epoch, view, entry: None, quarantined: false, vote }
 }
 
 /// The id of the last committed block, as an answer to a question for another.

@@ -85,8 +85,8 @@ impl Proof<'_> {
             Answer::Block { header, bundles } => {
                 VerifiedAnswer::Block { header, bundles: self.bundles(bundles)? }
             }
-            Answer::Standing { epoch, view, quarantined, vote } => {
-                VerifiedAnswer::Standing { epoch, view, quarantined, vote }
+            Answer::Standing { epoch, view, entry, quarantined, vote } => {
+                VerifiedAnswer::Standing { epoch, view, entry, quarantined, vote }
             }
             Answer::Blocks(blocks) => {
                 let block = |SyncBlock { header, bundles, certificate }| {
