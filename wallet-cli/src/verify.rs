@@ -111,7 +111,7 @@ pub enum Distrust {
     /// What leads to an epoch that the node speaks of is not given.
     #[error(
         "the node speaks of epoch {claimed}, but does not give the handover to epoch {missing}: it withholds it, \
-         or there is no such epoch"
+         is merely behind, or there is no such epoch"
     )]
     NoHandover {
         /// The epoch that the node says there is.

@@ -318,6 +318,25 @@ fn is_not_deceived_about_the_epoch_of_an_answer() {
 }
 
 #[test]
+fn does_not_go_further_than_it_asked_to() {
+    let node = Node::start(World::changed());
+    let proxy = Proxy::start(&node.url);
+    let wallet = Wallet::new(&node.world(), &[&proxy.url]);
+    let bob = node.world().id("bob");
+    let old = serde_json::to_value(node.world().balances_at(44, bob)).unwrap();
+    node.world().run_to(61);
+    let more = encoded(&node.world().handovers[4]);
+    proxy.alter(move |method, result| match method {
+        "account_getBalances" => *result = old.clone(),
+        "chain_getEpochs" => rows(result).push(json!({ "epoch": "5", "handover": more })),
+        _ => {}
+    });
+    let error = wallet.run(&["balance", "bob"]).failed(7);
+    assert!(error.contains("more handovers than were asked for"), "{error}");
+    assert!(!wallet.epoch_file().exists());
+}
+
+#[test]
 fn is_not_deceived_about_the_validators_of_an_old_transaction() {
     let node = Node::start({
         let mut world = World::governed();
