@@ -7,6 +7,7 @@ mod cluster;
 mod random;
 
 mod adversary;
+mod edges;
 mod flood;
 mod quorum;
 mod restart;
