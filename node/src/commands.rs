@@ -5,6 +5,7 @@
 pub mod config;
 pub mod genesis;
 pub mod node;
+pub mod simulate;
 pub mod testnet;
 
 use std::ffi::OsString;
@@ -101,6 +102,8 @@ enum Command {
     Genesis(genesis::GenesisCommand),
     /// Run a network of several validators on this machine.
     Testnet(testnet::TestnetArguments),
+    /// Rehearse a network in one thread, with everything that can go wrong drawn from a seed.
+    Simulate(Box<quorate_simulator::command::SimulateArguments>),
     /// Explain the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -114,6 +117,10 @@ enum Command {
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Arguments::try_parse_from(arguments) {
+        Ok(Arguments { command: Command::Simulate(arguments) }) => match simulate::run(&arguments) {
+            Ok(code) => return ExitCode::from(code),
+            Err(failure) => Err(failure),
+        },
         Ok(arguments) => dispatch(arguments.command),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             print(&error.to_string())
@@ -136,6 +143,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Genesis(command) => genesis::run(command),
         Command::Testnet(arguments) => testnet::run(arguments),
         Command::Config(command) => config::run(&command),
+        Command::Simulate(arguments) => simulate::run(&arguments).map(drop),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "quorate", &mut script);

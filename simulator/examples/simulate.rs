@@ -1,8 +1,7 @@
 //! Runs seeds: `simulate PROFILE FIRST COUNT`.
 use quorate_simulator::founding::Workshop;
 use quorate_simulator::options::Profile;
-use quorate_simulator::puppet::Repertoire;
-use quorate_simulator::{run, swarm};
+use quorate_simulator::{byzantine, run, swarm};
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let profile: Profile = arguments[1].parse().unwrap();
@@ -15,7 +14,7 @@ fn main() {
     let mut failed = 0;
     for seed in first..first + count {
         let options = swarm::draw(seed, profile, swarm::Wishes::default());
-        let report = run::run(options, &workshop, &Repertoire::new(), None);
+        let report = run::run(options, &workshop, &byzantine::repertoire(), None);
         marks.merge(&report.marks);
         if verbose || !report.is_passed() {
             println!(

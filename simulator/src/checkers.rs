@@ -10,7 +10,9 @@ mod certificates;
 pub mod quorums;
 mod votes;
 
-use quorate_primitives::certificate::Vote;
+use quorate_ledger::{Executed, Ledger, State};
+use quorate_primitives::block::{Header, Outcome};
+use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
 use quorate_primitives::validators::ValidatorSet;
@@ -45,6 +47,15 @@ pub struct Violation {
 
 /// What a checker finds: nothing, or what is wrong.
 pub type Finding = Result<(), String>;
+
+/// A final block as a light client is shown it.
+struct FinalityBlock<'a> {
+    header: &'a Header,
+    outcome: Outcome,
+    certificate: Option<&'a Certificate>,
+    /// A state that holds the sets of validators from the block on.
+    state: &'a State,
+}
 
 /// All checkers of a run.
 pub struct Checkers {
@@ -134,7 +145,12 @@ impl Checkers {
 
     fn voted(&mut self, at: Moment, node: usize, epoch: EpochNumber, vote: &Vote) {
         if !self.is_honest(node) {
-            return self.votes.heard(epoch, vote);
+            // What it says in the name of another is nothing that the other said.
+            let signer = self.epochs.get(&epoch).and_then(|of| of.validators().key(vote.signer));
+            if signer == self.keys.get(node) {
+                self.votes.heard(epoch, vote);
+            }
+            return;
         }
         let finding = self.votes.signed(node, epoch, vote);
         self.find(at, "votes", finding);
@@ -173,9 +189,23 @@ impl Checkers {
         }
         let finding = self.agreement.committed(node, committed);
         self.find(at, "agreement", finding);
-        self.know_sets(committed);
-        let finding = self.handed_over(committed);
+        self.know_sets(&committed.executed);
+        let Some(header) = committed.executed.header() else { return };
+        let (outcome, state) = (*committed.executed.outcome(), committed.executed.state());
+        let certificate = committed.certificate.as_ref();
+        let finding = self.handed_over(FinalityBlock { header, outcome, certificate, state });
         self.find(at, "light client", finding);
+    }
+
+    /// A node starts, and its ledger holds blocks: some that it committed it may never have told anybody of.
+    pub fn found(&mut self, at: Moment, node: usize, ledger: &Ledger) {
+        if self.is_honest(node) {
+            let finding = self.agreement.found(node, ledger);
+            self.find(at, "agreement", finding);
+            self.know_sets(ledger.head());
+            let finding = self.handed_over_in(ledger);
+            self.find(at, "light client", finding);
+        }
     }
 
     /// Who validates in the epoch of the next block and in the two after it, by the highest block that
@@ -185,8 +215,7 @@ impl Checkers {
         &self.sets.1
     }
 
-    fn know_sets(&mut self, committed: &Committed) {
-        let executed = &committed.executed;
+    fn know_sets(&mut self, executed: &Executed) {
         if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
             return;
         }
@@ -197,8 +226,8 @@ impl Checkers {
     }
 
     /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.
-    fn handed_over(&mut self, committed: &Committed) -> Finding {
-        let Some(header) = committed.executed.header() else { return Ok(()) };
+    fn handed_over(&mut self, block: FinalityBlock<'_>) -> Finding {
+        let FinalityBlock { header, outcome, certificate, state } = block;
         let next = header.epoch.next();
         let Some(trusted) = self.epochs.get(&header.epoch) else {
             return Err(format!(
@@ -209,15 +238,28 @@ impl Checkers {
         if header.height != trusted.last() || self.epochs.contains_key(&next) {
             return Ok(());
         }
-        let validators = committed.executed.state().validators(next);
-        let (Some(certificate), Some(validators)) = (committed.certificate.clone(), validators) else {
+        let (Some(certificate), Some(validators)) = (certificate.cloned(), state.validators(next)) else {
             return Err(format!("block {} ends epoch {} without a certificate", header.height, header.epoch));
         };
-        let outcome = *committed.executed.outcome();
         let boundary = FinalityProof { header: header.clone(), outcome, certificate };
         let begun = Handover { boundary, validators }.verify(trusted).map_err(|error| error.to_string())?;
         self.epochs.insert(next, begun);
         Ok(())
+    }
+
+    /// Every epoch that a ledger has passed is begun.
+    fn handed_over_in(&mut self, ledger: &Ledger) -> Finding {
+        let reader = ledger.reader();
+        loop {
+            let last = self.epochs.last_key_value().map_or(Height::MAX, |(_, trusted)| trusted.last());
+            if last > ledger.head().height() {
+                return Ok(());
+            }
+            let Ok(Some(stored)) = reader.block(last) else { return Ok(()) };
+            let (header, certificate) = (&stored.header, stored.certificate.as_ref());
+            let state = ledger.head().state();
+            self.handed_over(FinalityBlock { header, outcome: stored.outcome, certificate, state })?;
+        }
     }
 
     /// A node holds somebody guilty.

@@ -15,6 +15,7 @@ use crate::faults::Fault;
 use crate::founding::Founding;
 use crate::network::{Network, Route};
 use crate::options::Options;
+use crate::puppet::Whim;
 use crate::random::{Dice, Stream};
 use crate::signatures::Memo;
 use crate::time::Moment;
@@ -31,7 +32,7 @@ pub enum Parcel {
     Message(Rc<Packet>),
     /// A question.
     Question {
-        /// Names the question at the asker.
+        /// Names the question at the asker, in the life in which it asked.
         request: u64,
         /// In which of its lives the asker asked: an answer belongs to the connection of its question.
         life: u64,
@@ -213,6 +214,8 @@ pub struct Environment {
     pub downs: Vec<(usize, Down)>,
     /// Connections that one end closes.
     pub cuts: Vec<(usize, usize)>,
+    /// What programs have done to their machines.
+    pub whims: Vec<(usize, Whim)>,
     agenda: BinaryHeap<Scheduled>,
     sequence: u64,
     steps_at_once: u32,
@@ -241,6 +244,7 @@ impl Environment {
             commits: Vec::new(),
             downs: Vec::new(),
             cuts: Vec::new(),
+            whims: Vec::new(),
             agenda: BinaryHeap::new(),
             sequence: 0,
             steps_at_once: 0,

@@ -113,6 +113,8 @@ fn draft(options: &Options) -> Draft {
     if options.epoch_length > 0 {
         draft.parameters.epoch_length = options.epoch_length;
     }
+    // The least that is allowed, so that blocks can be too large.
+    draft.parameters.payload_bytes_max = 262_144;
     draft.organisation("acme", "Acme", "payer0");
     draft.organisation("globex", "Globex", "payer1");
     for index in 0..options.validators {

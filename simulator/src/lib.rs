@@ -3,11 +3,16 @@
 //! What is simulated is the machine itself: every node runs a real [`quorate_replica::Replica`] on a real
 //! ledger, with real keys, real signatures and the real bytes of every message, record and table. Made up are
 //! the clock, the network, the disks and the clients, and they are as bad as they can be.
+pub mod bundle;
+pub mod byzantine;
+pub mod campaign;
 pub mod checkers;
 pub mod client;
+pub mod command;
 pub mod coverage;
 pub mod disk;
 pub mod environment;
+pub mod every_call;
 pub mod faults;
 pub mod founding;
 pub mod governing;
@@ -18,9 +23,11 @@ pub mod options;
 pub mod puppet;
 pub mod random;
 pub mod run;
+pub mod shrink;
 pub mod signatures;
 pub mod swarm;
 pub mod time;
 pub mod trace;
+pub mod twins;
 pub mod wire;
 pub mod world;

@@ -230,6 +230,15 @@ impl Network {
         side
     }
 
+    /// Separates nodes by groups.
+    pub fn separate(&mut self, groups: &[usize]) {
+        for from in 0..self.size {
+            for to in 0..self.size {
+                self.lane(from, to).is_cut = groups.get(from) != groups.get(to);
+            }
+        }
+    }
+
     /// Ends any partition.
     pub fn unite(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.is_cut = false);

@@ -6,6 +6,7 @@
 //! effect of a step is carried out before its records are on the disk.
 mod drive;
 mod effects;
+mod filtered;
 mod gate;
 
 use quorate_ledger::store::Memory;
@@ -191,6 +192,8 @@ impl Node {
         let founding = Rc::clone(&env.founding);
         let store: Arc<Memory> = Arc::clone(&self.store);
         let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
+        let now = env.now;
+        env.checkers.found(now, self.id, &ledger);
         let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));
         let mut replica = replica.map_err(StartError::Replica)?;
         let mut gate = Gate::default();
@@ -237,7 +240,7 @@ impl Node {
         }
         env.note(Some(self.id), What::Note("refuses to start", 0, 0));
         env.note(Some(self.id), What::Reason(error.to_string().into()));
-        if self.is_excused {
+        if self.is_excused || !env.checkers.is_honest(self.id) {
             env.marks.hit("refused to start");
         } else {
             env.violate("restart", format!("node {} does not start: {error}", self.id));
@@ -264,7 +267,7 @@ impl Node {
         self.running = None;
         env.note(Some(self.id), What::Note("stops", 0, 0));
         env.note(Some(self.id), What::Reason(reason.as_str().into()));
-        if !self.is_excused {
+        if !self.is_excused && env.checkers.is_honest(self.id) {
             env.violate("stopped", format!("node {} stops by itself: {reason}", self.id));
         }
         env.downs.push((self.id, Down::Stopped(reason)));

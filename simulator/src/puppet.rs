@@ -9,7 +9,9 @@
 //!   at any time. It never goes through the laws of the driver: it has no disk and no promises.
 //! - A **filter** stands between a real replica and the network. It implements [`Filter`] and decides for
 //!   each message and each receiver whether it passes, is dropped, or is replaced by other bytes: a leader
-//!   that withholds, a voter that speaks to some only.
+//!   that withholds, a voter that speaks to some only. It sees what comes before the replica does, takes
+//!   questions from it, and sends what it likes by itself. Through [`Stage::replica`] it knows all that the
+//!   replica knows, in every epoch.
 //! - A **twin** is a second real replica with the same key on a disk of its own. The world makes one for
 //!   the program named [`TWIN`]; nothing needs to be written. Partitions treat the two as different nodes.
 //!
@@ -23,10 +25,11 @@
 use quorate_genesis::Genesis;
 use quorate_primitives::certificate::{Claim, Vote};
 use quorate_primitives::codec;
+use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::light::TrustedEpoch;
-use quorate_primitives::{Hash, PublicKey, SecretKey, Timestamp};
-use quorate_replica::{Answer, PeerMessage, Question};
-use std::collections::BTreeMap;
+use quorate_primitives::{EpochNumber, Hash, PublicKey, SecretKey, Timestamp};
+use quorate_replica::{Answer, PeerMessage, Question, Replica};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::environment::{Environment, Happening, Parcel};
@@ -82,10 +85,72 @@ pub enum Outgoing {
     Instead(Vec<Vec<u8>>),
 }
 
-/// Stands between a real replica and the network.
+/// What a replica is given of a message that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// The message.
+    Pass,
+    /// Another message, or none.
+    Instead(Option<Box<PeerMessage>>),
+}
+
+/// Stands between a real replica and the network. Everything passes unless it is changed.
 pub trait Filter {
+    /// The run begins.
+    fn start(&mut self, stage: &mut Stage<'_>) {
+        let _ = stage;
+    }
+
     /// Decides about one message to one node.
-    fn outgoing(&mut self, stage: &mut Stage<'_>, to: usize, message: &PeerMessage) -> Outgoing;
+    fn outgoing(&mut self, stage: &mut Stage<'_>, to: usize, message: &PeerMessage) -> Outgoing {
+        let _ = (stage, to, message);
+        Outgoing::Pass
+    }
+
+    /// Decides about one message of a node.
+    fn incoming(&mut self, stage: &mut Stage<'_>, from: usize, message: &PeerMessage) -> Incoming {
+        let _ = (stage, from, message);
+        Incoming::Pass
+    }
+
+    /// A node asks. True if the program takes care of it, with [`Stage::answer`] or not at all; the replica
+    /// answers otherwise.
+    fn question(&mut self, stage: &mut Stage<'_>, from: usize, request: u64, question: &Question) -> bool {
+        let _ = (stage, from, request, question);
+        false
+    }
+
+    /// What a node is told instead of the replica's answer; nothing if there is none.
+    fn answering(&mut self, stage: &mut Stage<'_>, to: usize, answer: Answer) -> Option<Answer> {
+        let _ = (stage, to);
+        Some(answer)
+    }
+
+    /// What the replica is told instead of a node's answer.
+    fn answered(&mut self, stage: &mut Stage<'_>, from: usize, answer: Answer) -> Answer {
+        let _ = (stage, from);
+        answer
+    }
+
+    /// Whether the replica is told that a signature is valid although it is not.
+    fn believes(&self, check: &SignatureCheck) -> bool {
+        let _ = check;
+        false
+    }
+
+    /// What was asked for with [`Stage::call_me`].
+    fn timer(&mut self, stage: &mut Stage<'_>, tag: u64) {
+        let _ = (stage, tag);
+    }
+}
+
+/// What a program has done to its own machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whim {
+    /// All data are copied.
+    Keep,
+    /// The machine ends, and all data are those of the last copy when it starts again.
+    Restore,
 }
 
 /// What a program can see and do. Nodes are numbers: validator `i` of the genesis is node `i`.
@@ -93,11 +158,34 @@ pub struct Stage<'a> {
     env: &'a mut Environment,
     node: usize,
     secret: &'a SecretKey,
+    replica: Option<(&'a Replica, &'a BTreeSet<(EpochNumber, Claim)>)>,
 }
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(env: &'a mut Environment, node: usize, secret: &'a SecretKey) -> Self {
-        Self { env, node, secret }
+        Self { env, node, secret, replica: None }
+    }
+
+    /// The same for a filter, with its replica and what that has promised, while it runs.
+    pub(crate) fn beside(self, replica: Option<(&'a Replica, &'a BTreeSet<(EpochNumber, Claim)>)>) -> Self {
+        Self { replica, ..self }
+    }
+
+    /// The replica that a filter stands before, while it runs.
+    #[must_use]
+    pub fn replica(&self) -> Option<&'a Replica> {
+        self.replica.map(|(replica, _)| replica)
+    }
+
+    /// Whether the replica knows that it made a claim, as far as that still matters.
+    #[must_use]
+    pub fn has_promised(&self, epoch: EpochNumber, claim: &Claim) -> bool {
+        self.replica.is_some_and(|(_, promised)| promised.contains(&(epoch, *claim)))
+    }
+
+    /// Does something to the own machine after this call.
+    pub fn indulge(&mut self, whim: Whim) {
+        self.env.whims.push((self.node, whim));
     }
 
     /// The node that the program runs on.
@@ -219,7 +307,7 @@ impl<'a> Stage<'a> {
         self.env.send(self.node, to, &Parcel::Answer { request, packet: Rc::new(Packet::new(bytes)) });
     }
 
-    /// Has [`Puppet::timer`] called after so many ms.
+    /// Has [`Puppet::timer`] or [`Filter::timer`] called after so many ms.
     pub fn call_me(&mut self, tag: u64, after_ms: u64) {
         let at = self.env.now.after_ms(after_ms);
         self.env.schedule(at, Happening::Puppet { node: self.node, tag });

@@ -193,6 +193,7 @@ impl Run {
             let now = self.world.env.now;
             self.world.env.checkers.finish(now);
             self.world.compare_ledgers();
+            crate::byzantine::court::look(&mut self.world);
         }
     }
 

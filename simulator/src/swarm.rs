@@ -90,17 +90,17 @@ fn classes(dice: &mut Dice) -> Vec<Class> {
 pub fn draw(seed: u64, profile: Profile, wishes: Wishes) -> Options {
     let mut dice = Dice::new(seed, Stream::Options);
     let mut options = calm(seed, profile);
-    if profile == Profile::Lite {
-        lite(&mut options, &mut dice);
-    } else {
-        size(&mut options, &mut dice);
+    match profile {
+        Profile::Lite => lite(&mut options, &mut dice),
+        Profile::Byzantine => crate::byzantine::draw(&mut options, &mut dice, wishes.validators),
+        _ => size(&mut options, &mut dice),
     }
     if let Some(validators) = wishes.validators {
         options.validators = validators.clamp(1, 21);
     }
     match profile {
-        Profile::Lite => {}
-        Profile::Swarm | Profile::Byzantine | Profile::Twins | Profile::Reconfigure | Profile::Poison => {
+        Profile::Lite | Profile::Byzantine => {}
+        Profile::Swarm | Profile::Twins | Profile::Reconfigure | Profile::Poison => {
             classes(&mut dice).into_iter().for_each(|class| switch_on(&mut options, class, &mut dice));
         }
         Profile::Storage => storage(&mut options, &mut dice),
@@ -142,12 +142,16 @@ fn size(options: &mut Options, dice: &mut Dice) {
     network.ban_ms = dice.between(1_000, 20_000);
     options.disk.sync_us = if dice.coin() { (0, 0) } else { (50, dice.between(100, 5_000)) };
     options.disk.ledger_sync_ms = dice.between(100, 5_000);
-    options.disk.torn = [Torn::Nothing, Torn::Prefix, Torn::Pieces][dice.index(3)];
+    options.disk.torn = [Torn::Nothing, Torn::Prefix][dice.index(2)];
     let clients = &mut options.clients;
     clients.clients = dice.index(7);
     clients.accounts = [4, 8, 16][dice.index(3)];
-    clients.interval_mean_ms = dice.between(20, 1_000);
     clients.burst_max = if dice.coin() { 1 } else { dice.between(2, 20) };
+    // Requests in a second, of all clients together: few in most runs, since each costs every node.
+    let rate = if dice.chance(100) { dice.between(20, 100) } else { dice.between(1, 12) };
+    let requests =
+        clients.burst_max.saturating_add(1).saturating_mul(u64::try_from(clients.clients).unwrap_or(1));
+    clients.interval_mean_ms = requests.saturating_mul(500).checked_div(rate).unwrap_or(1).max(10);
     clients.hot_permille = if dice.coin() { 0 } else { dice.between(1, 1_000) };
     clients.ambiguous_permille = dice.between(0, 300);
     clients.replay_permille = dice.between(0, 100);
@@ -244,6 +248,7 @@ fn break_nodes(options: &mut Options, class: Class, dice: &mut Dice) {
         Class::Amnesia => {
             faults.crash_mean_ms = dice.between(1_000, 20_000);
             faults.wipe_permille = dice.between(0, 200);
+            faults.rot_permille = dice.between(0, 200);
             faults.amnesia_max = forgetful;
         }
         Class::FailingDisks => {

@@ -3,8 +3,10 @@ mod breaking;
 mod healing;
 mod linking;
 mod serving;
+mod whims;
 
 use quorate_primitives::PublicKey;
+use quorate_replica::Voice;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -34,6 +36,8 @@ pub struct Fate {
     pub is_starting: bool,
     /// It forgot or damaged what it had promised to keep.
     pub has_forgotten: bool,
+    /// And it does not know yet what it may say again.
+    pub is_forgetful: bool,
     /// Its ledger lacks blocks up to this height, which others hold.
     pub regains: Option<quorate_primitives::Height>,
     /// Its clock may be wrong by any amount.
@@ -142,6 +146,7 @@ impl World {
                 self.connect_all(node);
             } else {
                 self.start(node);
+                self.nodes[node].call_puppet(&mut self.env, None);
             }
         }
         for client in 0..self.clients.count() {
@@ -216,6 +221,9 @@ impl World {
         while let Some((by, whom)) = self.env.cuts.pop() {
             self.hang_up(by, whom);
         }
+        while let Some((node, whim)) = self.env.whims.pop() {
+            self.indulge(node, whim);
+        }
         if !self.env.commits.is_empty() {
             self.tell_clients();
         }
@@ -227,8 +235,12 @@ impl World {
     /// Looks at every node from outside.
     fn inspect(&mut self) {
         self.env.schedule(self.env.now.after_ms(INSPECT_MS), Happening::Inspect);
-        for node in &self.nodes {
+        for (node, fate) in self.nodes.iter().zip(&mut self.fates) {
             let Some(status) = node.status() else { continue };
+            if fate.is_forgetful && status.voice == Voice::Free {
+                fate.is_forgetful = false;
+                self.env.marks.hit("votes again after a loss");
+            }
             let now = self.env.now;
             let seen = crate::checkers::Seen {
                 status: &status,

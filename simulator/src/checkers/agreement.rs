@@ -1,4 +1,5 @@
 //! One block at each height, one outcome for each block, each transaction once.
+use quorate_ledger::Ledger;
 use quorate_primitives::block::Header;
 use quorate_primitives::{Hash, Height};
 use quorate_replica::Committed;
@@ -28,10 +29,39 @@ impl Agreement {
     /// A node told a block to be final.
     pub(crate) fn committed(&mut self, node: usize, committed: &Committed) -> Finding {
         let executed = &committed.executed;
-        let (height, block, outcome) = (executed.height(), executed.block(), executed.outcome().digest());
+        let outcome = executed.outcome().digest();
         let Some(header) = executed.header() else {
             return Err(format!("node {node} commits the genesis"));
         };
+        self.hold(node, header, outcome, executed.transactions())
+    }
+
+    /// The ledger of a node holds blocks when it starts: those that nobody told of are as final as others.
+    pub(crate) fn found(&mut self, node: usize, ledger: &Ledger) -> Finding {
+        let reader = ledger.reader();
+        let head = ledger.head().height();
+        let mut height = self.height().min(head);
+        while height <= head {
+            let Ok(Some(stored)) = reader.block(height) else {
+                height = height.next();
+                continue;
+            };
+            let receipts = reader.receipts(height).map_err(|error| error.to_string())?;
+            let transactions = receipts.iter().map(|receipt| receipt.transaction);
+            self.hold(node, &stored.header, stored.outcome.digest(), transactions)?;
+            height = height.next();
+        }
+        Ok(())
+    }
+
+    fn hold(
+        &mut self,
+        node: usize,
+        header: &Header,
+        outcome: Hash,
+        transactions: impl Iterator<Item = Hash>,
+    ) -> Finding {
+        let (height, block) = (header.height, header.id());
         if let Some(known) = self.chain.get(&height) {
             if known.block != block {
                 return Err(format!(
@@ -55,19 +85,13 @@ impl Agreement {
         }
         let found = Final { header: header.clone(), block, outcome, by: node };
         self.chain.insert(height, found);
-        for receipt in executed.receipts() {
-            let first = *self.transactions.entry(receipt.transaction).or_insert(height);
+        for id in transactions {
+            let first = *self.transactions.entry(id).or_insert(height);
             if first != height {
-                return Err(format!(
-                    "transaction {} is in blocks {first} and {height}",
-                    short(&receipt.transaction)
-                ));
+                return Err(format!("transaction {} is in blocks {first} and {height}", short(&id)));
             }
-            if self.expired.contains(&receipt.transaction) {
-                return Err(format!(
-                    "transaction {} is in block {height} after its end",
-                    short(&receipt.transaction)
-                ));
+            if self.expired.contains(&id) {
+                return Err(format!("transaction {} is in block {height} after its end", short(&id)));
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::Node;
 use crate::environment::{Down, Environment, Happening, Parcel};
-use crate::puppet::{Outgoing, Stage};
+use crate::puppet::Stage;
 use crate::trace::{What, word};
 use crate::wire::{Packet, verify_answer};
 
@@ -51,7 +51,8 @@ impl Node {
             }
             Effect::Check { ticket, checks } => {
                 let count = u64::try_from(checks.len()).unwrap_or(u64::MAX);
-                let bad = env.memo.invalid(&checks);
+                let mut bad = env.memo.invalid(&checks);
+                self.believe(&checks, &mut bad);
                 if !bad.is_empty() {
                     env.marks.hit("invalid signature found");
                 }
@@ -118,20 +119,6 @@ impl Node {
         }
     }
 
-    fn send_filtered(&mut self, env: &mut Environment, to: usize, message: &PeerMessage, parcel: &Parcel) {
-        let Some(mut filter) = self.filter.take() else { return };
-        let outgoing = filter.outgoing(&mut Stage::new(env, self.id, &self.secret), to, message);
-        self.filter = Some(filter);
-        match outgoing {
-            Outgoing::Pass => env.send(self.id, to, parcel),
-            Outgoing::Instead(packets) => {
-                for bytes in packets {
-                    env.send(self.id, to, &Parcel::Message(Rc::new(Packet::new(bytes))));
-                }
-            }
-        }
-    }
-
     fn ask(&mut self, env: &mut Environment, request: u64, to: &PublicKey, question: &Question) {
         let packet = Rc::new(Packet::new(codec::encode(question)));
         env.note(Some(self.id), What::Note("asks", request, packet.digest()));
@@ -150,7 +137,7 @@ impl Node {
         if env.lives.get(to) != Some(&life) {
             return;
         }
-        let bytes = codec::encode(answer);
+        let Some(bytes) = self.answer_filtered(env, to, answer) else { return };
         if bytes.len() > ANSWER_BYTES_MAX {
             env.violate("bounds", format!("node {} gives an answer of {} bytes", self.id, bytes.len()));
         }
@@ -233,6 +220,7 @@ impl Node {
             return;
         }
         let Some(key) = env.keys.get(from).copied() else { return };
+        let Some(parcel) = self.receive_filtered(env, from, parcel) else { return };
         match parcel {
             Parcel::Message(packet) => {
                 env.note(Some(self.id), What::Came { from, packet: Rc::clone(&packet) });
@@ -254,6 +242,7 @@ impl Node {
                 }
             }
             Parcel::Answer { request, packet } => {
+                env.note(Some(self.id), What::Note("is answered", request, packet.digest()));
                 let answer = codec::decode::<Answer>(packet.bytes(), ANSWER_BYTES_MAX).ok();
                 let answer = answer.and_then(|answer| verify_answer(answer, &mut env.memo));
                 if answer.is_none() {
@@ -323,9 +312,9 @@ impl Node {
         self.puppet = Some(puppet);
     }
 
-    /// A puppet is called at a time that it asked for, or at its start.
+    /// A program is called at a time that it asked for, or at its start.
     pub fn call_puppet(&mut self, env: &mut Environment, tag: Option<u64>) {
-        let Some(mut puppet) = self.puppet.take() else { return };
+        let Some(mut puppet) = self.puppet.take() else { return self.call_filter(env, tag) };
         let stage = &mut Stage::new(env, self.id, &self.secret);
         match tag {
             Some(tag) => puppet.timer(stage, tag),

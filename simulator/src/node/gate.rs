@@ -34,6 +34,11 @@ impl Gate {
         self.durable.clear();
     }
 
+    /// Claims whose records are durable.
+    pub(crate) fn durable(&self) -> &BTreeSet<(EpochNumber, Claim)> {
+        &self.durable
+    }
+
     /// Whether a claim may be signed in an epoch.
     pub(crate) fn permits(&self, epoch: EpochNumber, claim: Claim) -> bool {
         self.durable.contains(&(epoch, claim))

@@ -16,8 +16,8 @@ const OPERATIONS_AHEAD_MAX: u64 = 40;
 
 /// The data of a node as somebody keeps them.
 pub(super) struct Copy {
-    disk: Disk,
-    store: Memory,
+    pub(super) disk: Disk,
+    pub(super) store: Memory,
 }
 
 impl World {
@@ -259,7 +259,6 @@ impl World {
         {
             self.nodes[node].disk = Mount::new(copy.disk);
             self.nodes[node].store = std::sync::Arc::new(copy.store);
-            self.nodes[node].told = Height::ZERO;
             self.forget(node, "old data restored");
         }
     }
@@ -295,7 +294,10 @@ impl World {
         self.env.marks.hit(mark);
         self.env.note(Some(node), What::Note(mark, 0, 0));
         self.fates[node].has_forgotten = true;
+        self.fates[node].is_forgetful = true;
         self.nodes[node].is_excused = true;
+        // What only its log knew is gone with it.
+        self.nodes[node].told = Height::ZERO;
     }
 
     /// What an operator does when a node does not run any more.
@@ -306,9 +308,10 @@ impl World {
             self.env.marks.hit("ledger given up");
             self.lose_ledger(node);
         } else if has_forgotten && reason.starts_with("vote log") {
-            // Without its promises the key must not be used.
-            self.env.marks.hit("node given up");
-            self.fates[node].is_retired = true;
+            // The promises are lost; the key says what it may again when the others have told.
+            self.env.marks.hit("damaged vote log removed");
+            self.nodes[node].disk.disk().wipe(Folder::Log);
+            self.nodes[node].told = Height::ZERO;
         }
     }
 

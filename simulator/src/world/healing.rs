@@ -1,6 +1,5 @@
 //! Makes a part of the network whole, and leaves the rest as it is.
 use quorate_primitives::Height;
-use quorate_replica::Voice;
 use std::collections::BTreeSet;
 
 use super::World;
@@ -35,10 +34,8 @@ impl World {
     /// Whether a node does its part once it is healed. One that forgot its votes may need the answers of
     /// others that are not healed, so it counts as faulty until it votes again.
     fn is_able(&self, node: usize) -> bool {
-        let voice = self.nodes[node].status().map(|status| status.voice);
-        let recalls = !self.fates[node].has_forgotten
-            || voice.is_some_and(|voice| !matches!(voice, Voice::Quarantined | Voice::Silent { .. }));
-        self.env.checkers.is_honest(node) && !self.fates[node].is_retired && recalls
+        let fate = &self.fates[node];
+        self.env.checkers.is_honest(node) && !fate.is_retired && !fate.is_forgetful
     }
 
     /// Heals the core; every other node is cut off, ends, or stays as it is, for ever.
@@ -48,6 +45,10 @@ impl World {
         self.clients.is_active = false;
         self.env.note(None, What::Note("heals", core.iter().fold(0, |word, node| word | (1 << node)), 0));
         for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
+            if !self.env.checkers.is_honest(node) && dice.chance(700) {
+                // What misbehaves goes on with it.
+                continue;
+            }
             match dice.below(3) {
                 0 => self.env.network.isolate(node),
                 1 if self.nodes[node].replica().is_some() => {
