@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod crash;
+mod forgetting;
 mod refusals;
 mod support;
 mod testnet;
+mod validators;

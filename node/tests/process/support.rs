@@ -16,7 +16,7 @@ use quorate_primitives::state::{AssetId, Symbol};
 use quorate_primitives::transaction::{
     Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, Hash, Timestamp};
+use quorate_primitives::{Amount, Hash, PublicKey, SecretKey, Timestamp};
 use quorate_rpc::Client;
 use quorate_rpc::backend::Proofs;
 use quorate_rpc::json::{TransactionAnswer, TransactionState};
@@ -234,6 +234,33 @@ pub(crate) fn usd() -> AssetId {
     AssetId::derive(&Symbol::new("USD").unwrap())
 }
 
+/// A transaction that was never made before: one operation of an account, signed with these keys.
+pub(crate) fn signed(
+    chain: Hash,
+    sender: AccountId,
+    operation: Operation,
+    keys: Vec<SecretKey>,
+) -> SignedTransaction {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&NONCE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    nonce[8..].copy_from_slice(&now().get().to_be_bytes());
+    let mut signers: Vec<PublicKey> = keys.iter().map(SecretKey::public_key).collect();
+    signers.sort_unstable();
+    let unsigned = Transaction {
+        chain,
+        version: TRANSACTION_VERSION,
+        sender,
+        nonce,
+        valid_until: now().saturating_add(120_000),
+        actions: List::new(vec![Action { actor: None, operation }]).unwrap(),
+        asserts: List::default(),
+        reference: Blob::default(),
+        memo: Blob::default(),
+        signers: List::new(signers).unwrap(),
+    };
+    unsigned.sign(&keys).unwrap()
+}
+
 impl Payer {
     pub(crate) fn new(testnet: &Testnet, name: &str) -> Self {
         let path: PathBuf = testnet.path().join("keys").join(format!("{name}.json"));
@@ -246,28 +273,9 @@ impl Payer {
 
     /// A payment of so many cents that was never made before.
     pub(crate) fn payment(&self, to: AccountId, cents: u128) -> SignedTransaction {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&NONCE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        nonce[8..].copy_from_slice(&now().get().to_be_bytes());
-        let transfer = Operation::Transfer {
-            asset: usd(),
-            to,
-            quantity: Quantity::Exact(Amount::new(cents)),
-            tag: None,
-        };
-        let unsigned = Transaction {
-            chain: self.chain,
-            version: TRANSACTION_VERSION,
-            sender: self.account(),
-            nonce,
-            valid_until: now().saturating_add(120_000),
-            actions: List::new(vec![Action { actor: None, operation: transfer }]).unwrap(),
-            asserts: List::default(),
-            reference: Blob::default(),
-            memo: Blob::default(),
-            signers: List::new(vec![self.key.public_key()]).unwrap(),
-        };
-        unsigned.sign(&[self.key.open(None).unwrap()]).unwrap()
+        let quantity = Quantity::Exact(Amount::new(cents));
+        let transfer = Operation::Transfer { asset: usd(), to, quantity, tag: None };
+        signed(self.chain, self.account(), transfer, vec![self.key.open(None).unwrap()])
     }
 
     /// Pays and waits until it is final.
