@@ -175,7 +175,7 @@ impl Replica {
         self.finals.clear();
         self.inputs.clear();
         self.fetches.forget_blocks();
-        self.sync.reset();
+        self.sync.begin_epoch();
         self.pace.begin_epoch();
         self.pending_told = false;
         let of_epoch = self.later.remove(&self.epoch()).unwrap_or_default();

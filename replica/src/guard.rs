@@ -178,8 +178,10 @@ impl Replica {
             let needed = faulty_max(count).saturating_mul(2).saturating_add(1);
             (needed.saturating_sub(counted), view.saturating_add(BEYOND))
         } else {
+            // Who is in a later epoch shows that this one is over: nothing is to be said in it any more.
+            let counted = asking.answers.values().filter(|standing| standing.epoch <= epoch).count();
             let needed = self.members.quorum().saturating_sub(1);
-            (needed.saturating_sub(asking.answers.len()), View::ZERO)
+            (needed.saturating_sub(counted), View::ZERO)
         };
         if needed == 0 && self.engine.voice().0.is_some() && !self.is_outdated() {
             self.guard = Guard::Passed;

@@ -51,8 +51,16 @@ impl Sync {
         self.fruitful || self.checking.is_some() || !self.buffer.is_empty()
     }
 
+    /// Another epoch begins: what was obtained of the one before is of no use, and whoever had that has
+    /// more.
+    pub(crate) fn begin_epoch(&mut self) {
+        let (giver, fruitful) = (self.giver, self.fruitful);
+        self.reset();
+        (self.giver, self.fruitful) = (giver, fruitful);
+    }
+
     /// Forgets what was obtained and not adopted.
-    pub(crate) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.buffer.clear();
         self.buffer_bytes = 0;
         self.giver = None;
