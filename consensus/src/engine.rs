@@ -316,6 +316,6 @@ impl Engine {
 /// The vote of one signer in a certificate.
 fn vote_in(certificate: &Certificate, signer: u8) -> Option<Vote> {
     let place = certificate.signers.iter().position(|index| index == signer)?;
-    let signature = *certificate.signatures.iter().nth(place)?;
+    let signature = *certificate.signatures.get(place)?;
     Some(Vote { claim: certificate.claim, signer, signature })
 }

@@ -9,11 +9,13 @@
 //! Who is still in the epoch before and speaks is given the certificate of its last block; who is
 //! further behind catches up with whole blocks. What the next epoch's validators say before this
 //! replica is there is kept, up to a bound. Source: docs/protocol.md, section 2.12.
-use quorate_consensus::{Anchor, Engine, Epoch, Input, Message, Mute};
+use quorate_consensus::{Anchor, Engine, Epoch, Input, Message, Mute, Proposal};
 use quorate_genesis::Genesis;
 use quorate_ledger::{Ledger, Reader};
-use quorate_primitives::block::PROTOCOL_VERSION;
+use quorate_primitives::block::{PROTOCOL_VERSION, Payload};
+use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::Certificate;
+use quorate_primitives::signed::Verified;
 use quorate_primitives::state::Parameters;
 use quorate_primitives::validators::{EpochIdentity, ValidatorSet};
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 
 use crate::answer::Fault;
 use crate::chain::Tip;
-use crate::event::{Effect, Event};
+use crate::event::Effect;
 use crate::guard::Guard;
 use crate::members::Members;
 use crate::record::LogRecord;
@@ -45,15 +47,23 @@ pub(crate) struct Previous {
     told: BTreeMap<u8, Timestamp>,
 }
 
+/// What a validator of another epoch said.
+pub(crate) enum Early {
+    /// A message of the protocol.
+    Message(Box<Message>),
+    /// A block to vote on, with what came with it.
+    Proposal { proposal: Box<Proposal>, payload: Payload, inline: Option<Verified<Bundle>> },
+}
+
 /// What validators of the next epoch said already.
 #[derive(Default)]
-pub(crate) struct Ahead(VecDeque<(PublicKey, Event)>);
+pub(crate) struct Ahead(VecDeque<(PublicKey, Early)>);
 
 impl Ahead {
-    fn keep(&mut self, from: PublicKey, event: Event) {
+    fn keep(&mut self, from: PublicKey, said: Early) {
         let of_sender = self.0.iter().filter(|(sender, _)| *sender == from).count();
         if of_sender < AHEAD_PER_SENDER_MAX && self.0.len() < AHEAD_MAX {
-            self.0.push_back((from, event));
+            self.0.push_back((from, said));
         }
     }
 }
@@ -196,13 +206,12 @@ impl Replica {
         if self.bundles.len() > 0 || self.mempool.waiting_bytes() > 0 {
             self.note_pending();
         }
-        for (from, event) in std::mem::take(&mut self.ahead.0) {
-            match event {
-                Event::Message { message, .. } => self.message(&from, self.epoch(), *message),
-                Event::Proposal { proposal, payload, inline, .. } => {
+        for (from, said) in std::mem::take(&mut self.ahead.0) {
+            match said {
+                Early::Message(message) => self.message(&from, self.epoch(), *message),
+                Early::Proposal { proposal, payload, inline } => {
                     self.proposal(&from, *proposal, payload, inline);
                 }
-                _ => {}
             }
         }
     }
@@ -240,11 +249,11 @@ impl Replica {
     }
 
     /// Takes a message of another epoch than the current one.
-    pub(crate) fn of_other_epoch(&mut self, from: &PublicKey, epoch: EpochNumber, event: Event) {
+    pub(crate) fn of_other_epoch(&mut self, from: &PublicKey, epoch: EpochNumber, said: Early) {
         if epoch > self.epoch() {
             let next = self.ledger.head().state().validators(self.epoch().next());
             if epoch == self.epoch().next() && next.is_some_and(|set| set.index_of(from).is_some()) {
-                self.ahead.keep(*from, event);
+                self.ahead.keep(*from, said);
             }
             return self.sync_soon();
         }

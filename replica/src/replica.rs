@@ -18,7 +18,7 @@ use crate::answer::{Fault, Refusal, Stall, Status};
 use crate::bundles::Bundles;
 use crate::chain::Chain;
 use crate::commit::Finals;
-use crate::epochs::{Ahead, Described, Previous, describe, epoch_after};
+use crate::epochs::{Ahead, Described, Early, Previous, describe, epoch_after};
 use crate::event::{CheckTicket, Effect, Event, Step, Timer};
 use crate::fetch::{Fetches, Purpose};
 use crate::guard::Guard;
@@ -330,8 +330,7 @@ impl Replica {
     /// Validators speak, others only ask.
     pub(crate) fn message(&mut self, from: &PublicKey, epoch: EpochNumber, message: Message) {
         if epoch != self.epoch() {
-            let event = Event::Message { from: *from, epoch, message: Box::new(message) };
-            return self.of_other_epoch(from, epoch, event);
+            return self.of_other_epoch(from, epoch, Early::Message(Box::new(message)));
         }
         let from = self.members.index_of(from).filter(|index| Some(*index) != self.me);
         if let Some(from) = from {
@@ -349,8 +348,8 @@ impl Replica {
     ) {
         let epoch = proposal.header.epoch;
         if epoch != self.epoch() {
-            let event = Event::Proposal { from: *from, proposal: Box::new(proposal), payload, inline };
-            return self.of_other_epoch(from, epoch, event);
+            let said = Early::Proposal { proposal: Box::new(proposal), payload, inline };
+            return self.of_other_epoch(from, epoch, said);
         }
         let Some(index) = self.members.index_of(from) else { return };
         self.offer(index, &proposal.header, payload, inline);

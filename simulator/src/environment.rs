@@ -256,14 +256,14 @@ impl Environment {
     }
 
     /// A number that no other call gets.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.sequence = self.sequence.saturating_add(1);
         self.sequence
     }
 
     /// Puts something on the agenda; returns its number.
     pub fn schedule(&mut self, at: Moment, happening: Happening) -> u64 {
-        let sequence = self.next();
+        let sequence = self.next_number();
         self.agenda.push(Scheduled { at: at.max(self.now), sequence, happening });
         sequence
     }

@@ -97,7 +97,7 @@ impl Memo {
             return known.clone();
         }
         let id = bundle.id();
-        let proven = match self.from_known(&bundle) {
+        let proven = match self.known_bundle(&bundle) {
             Some(proven) if proven.id() == id => Some(proven),
             Some(_) | None => verify_bundle(bundle, self.dice.rng()).ok(),
         };
@@ -106,7 +106,7 @@ impl Memo {
     }
 
     /// The bundle, if all its transactions were proven before.
-    fn from_known(&self, bundle: &Bundle) -> Option<Verified<Bundle>> {
+    fn known_bundle(&self, bundle: &Bundle) -> Option<Verified<Bundle>> {
         let known = |signed: &std::sync::Arc<SignedTransaction>| {
             // The id does not commit to the signatures: the whole must be equal.
             self.transactions.get(&signed.id()).filter(|known| ***known == **signed).cloned()

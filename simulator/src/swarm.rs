@@ -344,24 +344,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
             pool_transactions_max: 4_096,
             pool_sender_max: 1_024,
         },
-        network: NetworkOptions {
-            delay_min_us: 200,
-            delay_mean_us: 2_000,
-            loss_permille: 0,
-            duplicate_permille: 0,
-            reorder_permille: 0,
-            corrupt_permille: 0,
-            link_packets_max: 0,
-            clog_mean_ms: 0,
-            clog_ms_max: 0,
-            partition_mean_ms: 0,
-            partition_ms: (0, 0),
-            partition: PartitionShape::One,
-            one_way: false,
-            notice_ms_max: 500,
-            connect_ms_max: 200,
-            ban_ms: 2_000,
-        },
+        network: calm_network(),
         disk: DiskOptions {
             sync_us: (0, 0),
             log_bytes: 256 * 1024,
@@ -390,20 +373,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
             skew_ms_max: 0,
             drift_permille_max: 0,
         },
-        clients: ClientOptions {
-            clients: 2,
-            accounts: 8,
-            interval_mean_ms: 100,
-            burst_max: 4,
-            hot_permille: 100,
-            variety_permille: 0,
-            wrong_permille: 0,
-            ambiguous_permille: 50,
-            replay_permille: 10,
-            open_max: 32,
-            patience_ms: 3_000,
-            validity_ms: 60_000,
-        },
+        clients: calm_clients(),
         puppets: Vec::new(),
     }
 }
@@ -438,4 +408,44 @@ fn reconfigure(options: &mut Options, dice: &mut Dice) {
     options.epoch_length = dice.between(10, 30);
     options.heights = options.epoch_length.saturating_mul(dice.between(4, 8));
     options.governing_mean_ms = dice.between(300, 3_000);
+}
+
+/// A network that loses nothing.
+fn calm_network() -> NetworkOptions {
+    NetworkOptions {
+        delay_min_us: 200,
+        delay_mean_us: 2_000,
+        loss_permille: 0,
+        duplicate_permille: 0,
+        reorder_permille: 0,
+        corrupt_permille: 0,
+        link_packets_max: 0,
+        clog_mean_ms: 0,
+        clog_ms_max: 0,
+        partition_mean_ms: 0,
+        partition_ms: (0, 0),
+        partition: PartitionShape::One,
+        one_way: false,
+        notice_ms_max: 500,
+        connect_ms_max: 200,
+        ban_ms: 2_000,
+    }
+}
+
+/// Two clients that pay now and then.
+fn calm_clients() -> ClientOptions {
+    ClientOptions {
+        clients: 2,
+        accounts: 8,
+        interval_mean_ms: 100,
+        burst_max: 4,
+        hot_permille: 100,
+        variety_permille: 0,
+        wrong_permille: 0,
+        ambiguous_permille: 50,
+        replay_permille: 10,
+        open_max: 32,
+        patience_ms: 3_000,
+        validity_ms: 60_000,
+    }
 }

@@ -121,6 +121,7 @@ impl Job {
 }
 
 /// What came of a job. Delivered on a checking thread.
+#[expect(clippy::large_enum_variant, reason = "an outcome lives for one call and is never stored")]
 pub enum Outcome {
     /// The verdicts that the protocol waits for.
     Checked {

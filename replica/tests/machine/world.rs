@@ -63,7 +63,7 @@ pub(crate) struct Node {
 enum Delivery {
     Message { to: usize, from: usize, bytes: Vec<u8> },
     Timer { node: usize, life: u64, timer: Timer, armed: u64 },
-    Local { node: usize, life: u64, event: Event },
+    Local { node: usize, life: u64, event: Box<Event> },
     Question { to: usize, from: usize, life: u64, request: u64, question: Question },
     Answer { to: usize, from: usize, life: u64, request: u64, bytes: Vec<u8> },
 }
@@ -334,7 +334,10 @@ impl World {
                 let bad =
                     if self.check_signatures { verify_batch(&checks, &mut self.rng) } else { Vec::new() };
                 let at = (self.now + 1, self.next());
-                self.queue.insert(at, Delivery::Local { node, life, event: Event::Checked { ticket, bad } });
+                self.queue.insert(
+                    at,
+                    Delivery::Local { node, life, event: Box::new(Event::Checked { ticket, bad }) },
+                );
             }
             Effect::Ask { request, to, question } => self.ask(node, request, &to, question),
             Effect::Answer { token, answer } => self.answer(node, token, &answer),
@@ -478,7 +481,7 @@ impl World {
             }
             Delivery::Local { node, life, event } => {
                 if self.nodes[node].life == life {
-                    self.step(node, event);
+                    self.step(node, *event);
                 }
             }
             Delivery::Question { to, from, life, request, question } => {

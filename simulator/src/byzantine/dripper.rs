@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use crate::puppet::{Filter, Stage};
 
 /// Marks of what it does.
-pub(super) const MARKS: [&str; 2] = ["dripper: a true block, late", "dripper: a block that it made up, late"];
+pub(super) const MARKS: [&str; 1] = ["dripper: a true block, late"];
+/// Only met while it is believed for longer than it should be.
+const MADE_UP: &str = "dripper: a block that it made up, late";
 
 /// Shortest and longest time until it answers, in ms.
 const LATE_MS: (u64, u64) = (20, 900);
@@ -50,7 +52,7 @@ impl Dripper {
             self.made.pop_first();
         }
         self.made.insert(height, header.clone());
-        stage.mark(MARKS[1]);
+        stage.mark(MADE_UP);
         Some(SyncBlock { header, bundles: List::default(), certificate: None })
     }
 }

@@ -160,7 +160,7 @@ impl Node {
             return;
         }
         let at = env.now.after_micros(self.clock.true_micros(after_ms));
-        let armed = env.next();
+        let armed = env.next_number();
         env.schedule(at, Happening::Timer { node: self.id, timer, armed });
         running.timers.insert(timer, armed);
     }
@@ -235,7 +235,7 @@ impl Node {
             Parcel::Question { request, life, packet } => {
                 match codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     Ok(question) => {
-                        let token = env.next();
+                        let token = env.next_number();
                         if let Some(running) = self.running.as_mut() {
                             running.asked.insert(token, (from, life, request));
                         }
