@@ -37,6 +37,7 @@ docs: setup ## build the reference; warnings are errors
 
 dependencies: ## check versions, licences and sources of all dependencies
 	@scripts/setup.sh cargo-deny
+	cargo fetch --quiet --locked
 	cargo deny --offline --all-features check bans licenses sources
 	@tree=$$(cargo tree --locked -p quorate-wallet-cli -e normal --prefix none) || exit 1; \
 		if grep -qE '^(librocksdb-sys|rocksdb) ' <<<"$$tree"; then echo "the wallet links RocksDB"; exit 1; fi

@@ -3,7 +3,7 @@
 //! The governance account belongs to three organisations, of which two must sign. The nodes that follow
 //! without voting are the candidates. What is decided takes effect two epochs later, so the decisions look
 //! at the set of that epoch, as the last block that anybody told to be final has it. A set never becomes
-//! smaller than [`MEMBERS_MIN`], and an outdated decision simply fails.
+//! smaller than four, and an outdated decision simply fails.
 use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::{Blob, List, Text};
 use quorate_primitives::signed::Verified;

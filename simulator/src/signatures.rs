@@ -3,7 +3,7 @@
 //! Ed25519 is most of the work of a validator, and in one thread the same signature would be proven by
 //! every node. What was proven is therefore remembered by its whole content: key, message and signature.
 //! A signature that the simulator itself has just made with a validator's key is remembered as valid
-//! without a proof, except for one in [`SAMPLE`]; anything else is really proven, so that whatever a
+//! without a proof, except for one in 64; anything else is really proven, so that whatever a
 //! validator or a link altered or made up is found out by the code that nodes run.
 use quorate_primitives::Hash;
 use quorate_primitives::bundle::Bundle;

@@ -8,7 +8,7 @@
 //!
 //! Four validators `T`, `A`, `B`, `C` of which `T` runs twice are five replicas. In one **round**, that is
 //! while one view lasts, they are separated into groups in one of 52 ways, and one of four validators leads:
-//! 208 patterns, and 43,264 [cases](cases) of two rounds. After the rounds all are connected, and ten more
+//! 208 patterns, and 43,264 [cases] of two rounds. After the rounds all are connected, and ten more
 //! blocks must become final at `A`, `B` and `C`. All checkers run all the time.
 //!
 //! In the product nobody chooses who leads: the leaders follow one another in an order that is drawn from
