@@ -29,7 +29,7 @@ fn lite_networks_keep_every_promise_and_meet_what_they_owe() {
 
 #[test]
 fn validators_that_come_and_go_keep_every_promise() {
-    let marks = pass(Profile::Reconfigure, 1, 12);
+    let marks = pass(Profile::Reconfigure, 1, 8);
     for mark in ["governance adds", "governance removes", "governance rotates a key"] {
         assert!(marks.count(mark) > 0, "{mark}");
     }
