@@ -255,7 +255,7 @@ impl Replica {
             if epoch == self.epoch().next() && next.is_some_and(|set| set.index_of(from).is_some()) {
                 self.ahead.keep(*from, said);
             }
-            return self.sync_soon();
+            return self.sync_into_later_epoch();
         }
         if epoch.next() == self.epoch() {
             self.help_into_epoch(from);

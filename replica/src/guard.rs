@@ -155,7 +155,7 @@ impl Replica {
             self.inputs.extend(vote.map(Input::Seen));
         }
         if epoch > self.epoch() {
-            self.sync_soon();
+            self.sync_into_later_epoch();
         }
         let Guard::Asking(asking) = &mut self.guard else { return };
         asking.answers.insert(from, standing);

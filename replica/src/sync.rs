@@ -43,6 +43,8 @@ pub(crate) struct Sync {
     cursor: usize,
     /// The last answer brought something.
     fruitful: bool,
+    /// Somebody spoke of a later epoch since the last question.
+    heard_later: bool,
 }
 
 impl Sync {
@@ -79,6 +81,13 @@ impl Replica {
         }
     }
 
+    /// Somebody speaks of a later epoch, so this one is over: asks before long. That nobody has proven it
+    /// costs one question.
+    pub(crate) fn sync_into_later_epoch(&mut self) {
+        self.sync.heard_later = true;
+        self.sync_soon();
+    }
+
     fn sync_at(&mut self, due: Timestamp) {
         self.sync.due = Some(due);
         self.arm_at(Timer::Sync, due);
@@ -110,9 +119,11 @@ impl Replica {
             self.sync.reset();
         }
         let interval = self.sync_interval_ms();
-        let stalled = self.now.distance_from(self.advanced) >= interval || self.me.is_none();
+        // A clock that was set back tells nothing about when the chain advanced.
+        let lately = self.advanced <= self.now && self.now.distance_from(self.advanced) < interval;
+        let stalled = !lately || self.me.is_none();
         let behind = self.target().is_some() && self.chain.next_to_execute().is_none();
-        if behind || stalled || self.sync.is_active() {
+        if behind || stalled || self.sync.heard_later || self.sync.is_active() {
             self.sync_ask();
         } else {
             self.sync_at(self.now.saturating_add(interval));
@@ -120,13 +131,14 @@ impl Replica {
     }
 
     fn sync_ask(&mut self) {
+        self.sync.heard_later = false;
         let signers = self.target().map_or(Signers::NONE, |target| target.signers);
         let candidates = self.members.candidates(signers, self.me, &self.connected);
         // An honest giver ends its answers with a certificate. Who gives blocks without end and proves
         // nothing must not keep this replica from asking others.
-        let latest =
-            self.sync.waiting.map(|since| since.saturating_add(self.patience_ms().saturating_mul(2)));
-        let in_time = latest.is_none_or(|latest| self.now <= latest);
+        let longest = self.patience_ms().saturating_mul(2);
+        let is_patient = |since: Timestamp| since <= self.now && self.now.distance_from(since) <= longest;
+        let in_time = self.sync.waiting.is_none_or(is_patient);
         let same = self.sync.giver.filter(|giver| in_time && self.connected.contains(giver));
         if same.is_none() {
             self.sync.reset();

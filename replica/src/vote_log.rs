@@ -13,8 +13,8 @@
 //!   with a vote is always noticed;
 //! - a copy of the log that is older than the last opening or replacement is noticed, too.
 //!
-//! What is read back is all that was appended. An unfinished record at the very end was never acted
-//! upon and is cut; anything else that is wrong is refused, because a validator that forgets a vote may
+//! What is read back is all that was appended. An unfinished group at the very end was never acted
+//! upon and is cut from its first unfinished record on; anything else that is wrong is refused, because a validator that forgets a vote may
 //! vote against it. A log that is lost as a whole is begun anew with the records that the caller has
 //! for that case; they are in the new file when it becomes visible, so no crash can make a lost log
 //! look new.
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use quorate_primitives::{Hash, PublicKey};
 
-use self::segment::{At, HEADER_BYTES, Header};
+use self::segment::{At, HEADER_BYTES, Header, Place};
 use crate::record;
 
 pub use self::files::{Files, Folder};
@@ -120,7 +120,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VoteLo
     move |source| VoteLogError::Io { action, path, source }
 }
 
-/// An unfinished record that was cut from the end of the log.
+/// The unfinished end that was cut from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The file that had it.
@@ -271,8 +271,9 @@ impl<F: Files> VoteLog<F> {
     }
 
     fn push(&mut self, buffer: &mut Vec<u8>, records: &[Vec<u8>]) {
-        for record in records {
-            self.last = segment::push_record(buffer, &self.last, self.next, record);
+        for (in_group, record) in (0..).zip(records) {
+            let place = Place { sequence: self.next, in_group };
+            self.last = segment::push_record(buffer, &self.last, place, record);
             self.next = self.next.saturating_add(1);
         }
     }

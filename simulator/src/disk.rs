@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use crate::options::Torn;
 use crate::random::Dice;
 
-/// Pieces in which unsynced bytes reach the disk or do not.
-const PIECE_BYTES: usize = 16;
+/// What a disk writes as a whole: unsynced bytes of a sector reach the disk together or not at all.
+const SECTOR_BYTES: usize = 512;
 
 /// What happens at a planned call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +247,7 @@ fn tear(file: &mut File, torn: Torn, dice: &mut Dice) {
     file.synced = left;
 }
 
-/// Any of the pieces that differ are as they were written, the others as they were synced, or zero.
+/// Any of the sectors that differ are as they were written, the others as they were synced, or zero.
 fn pieces(file: &File, dice: &mut Dice) -> Vec<u8> {
     let (old, new) = (file.synced.len(), file.content.len());
     let length = if dice.coin() {
@@ -258,7 +258,7 @@ fn pieces(file: &File, dice: &mut Dice) -> Vec<u8> {
     let mut left = Vec::with_capacity(length);
     while left.len() < length {
         let source = if dice.coin() { &file.content } else { &file.synced };
-        for position in left.len()..length.min(left.len().saturating_add(PIECE_BYTES)) {
+        for position in left.len()..length.min(left.len().saturating_add(SECTOR_BYTES)) {
             left.push(source.get(position).copied().unwrap_or(0));
         }
     }

@@ -1,8 +1,8 @@
 //! One simulated node: a real replica, and a driver that keeps the laws of [`quorate_replica`].
 //!
 //! This file and those below it are the only ones that know how a replica is driven. The driver here does
-//! what the one of a real node does, in the same order: votes that were just signed come first, then timers
-//! that are due, then what waits in the inbox; the records of several steps may share one sync, and no
+//! what the one of a real node does, in the same order: votes that were just signed and timers that are due
+//! come first and take turns, then what waits in the inbox; the records of several steps may share one sync, and no
 //! effect of a step is carried out before its records are on the disk.
 mod drive;
 mod effects;
@@ -73,6 +73,8 @@ struct Running {
     gate: Gate,
     timers: BTreeMap<Timer, u64>,
     due: VecDeque<Timer>,
+    /// A signed vote came last, so a timer that is due comes next.
+    due_first: bool,
     signed: VecDeque<(EpochNumber, Vote)>,
     inbox: VecDeque<Event>,
     /// Records that are not durable yet, with their encodings, and the effects that wait for them.
@@ -221,6 +223,7 @@ impl Node {
             gate,
             timers: BTreeMap::new(),
             due: VecDeque::new(),
+            due_first: false,
             signed: VecDeque::new(),
             inbox: VecDeque::new(),
             records: Vec::new(),

@@ -237,7 +237,7 @@ pub enum Torn {
     Nothing,
     /// Any first part.
     Prefix,
-    /// Any set of pieces, the others being zero.
+    /// Any of the sectors, the others being zero.
     Pieces,
 }
 

@@ -155,7 +155,7 @@ impl Run {
             return;
         }
         let mut dice = Dice::new(self.world.env.options.seed, Stream::Healing);
-        let Some(core) = self.world.choose_core(&mut dice) else {
+        let Some(core) = self.world.choose_core(&[], &mut dice) else {
             self.world.env.marks.hit("no quorum left to heal");
             return;
         };
@@ -171,21 +171,39 @@ impl Run {
             return self.world.env.violate("liveness", detail);
         }
         self.healing = Some((self.world.env.now.since(begun) / 1_000, allowed));
-        let valid = options.clients.validity_ms.saturating_mul(2);
+        self.all_answered(core, height, &mut dice);
+    }
+
+    /// Demands that everybody is answered, and that the core agrees.
+    fn all_answered(&mut self, mut core: Vec<usize>, height: Height, dice: &mut Dice) {
+        let valid = self.world.env.options.clients.validity_ms.saturating_mul(2);
         let allowed = ANSWERS_MS.saturating_add(valid);
-        let end = self.world.env.now.after_ms(allowed);
-        let members = core.clone();
-        let is_done =
-            self.until(end, |world| world.clients.open() == 0 && world.has_converged(&members, height));
-        if !is_done {
-            let detail = format!(
-                "{} requests are open ({}), and the nodes {core:?} stand at {:?}, {allowed} ms after the first block",
-                self.world.clients.open(),
-                self.world.clients.describe_open(),
-                self.world.heights(&core)
-            );
-            self.world.env.violate("liveness", detail);
+        loop {
+            let end = self.world.env.now.after_ms(allowed);
+            let members = core.clone();
+            let is_done = |world: &World| world.clients.open() == 0 && world.has_converged(&members, height);
+            let stops = self.until(end, |world| is_done(world) || !world.is_core(&members));
+            if stops && is_done(&self.world) {
+                return;
+            }
+            if !stops {
+                break;
+            }
+            let Some(wider) = self.world.choose_core(&core, dice) else {
+                self.world.env.marks.hit("no quorum left to heal");
+                return;
+            };
+            self.world.env.marks.hit("validators change after healing");
+            self.world.cure(&wider);
+            core = wider;
         }
+        let detail = format!(
+            "{} requests are open ({}), and the nodes {core:?} stand at {:?}, {allowed} ms after the last change",
+            self.world.clients.open(),
+            self.world.clients.describe_open(),
+            self.world.heights(&core)
+        );
+        self.world.env.violate("liveness", detail);
     }
 
     /// What can only be said when all is over.

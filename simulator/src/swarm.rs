@@ -142,7 +142,7 @@ fn size(options: &mut Options, dice: &mut Dice) {
     network.ban_ms = dice.between(1_000, 20_000);
     options.disk.sync_us = if dice.coin() { (0, 0) } else { (50, dice.between(100, 5_000)) };
     options.disk.ledger_sync_ms = dice.between(100, 5_000);
-    options.disk.torn = [Torn::Nothing, Torn::Prefix][dice.index(2)];
+    options.disk.torn = [Torn::Nothing, Torn::Prefix, Torn::Pieces][dice.index(3)];
     let clients = &mut options.clients;
     clients.clients = dice.index(7);
     clients.accounts = [4, 8, 16][dice.index(3)];

@@ -47,9 +47,16 @@ fn payer(index: usize) -> AccountId {
 }
 
 fn found() -> Genesis {
+    found_with(NODES, None)
+}
+
+fn found_with(validators: usize, epoch_length: Option<u64>) -> Genesis {
     let mut draft = Draft::new("loopback", "qtest", wall_clock());
     draft.organisation("acme", "Acme", "payer0");
-    for index in 0..NODES {
+    if let Some(length) = epoch_length {
+        draft.parameters.epoch_length = length;
+    }
+    for index in 0..validators {
         draft.validator(&format!("v{index}"), "acme", key(1, index).public_key());
     }
     for index in 0..2 {
@@ -217,6 +224,14 @@ async fn four_nodes_agree_on_twenty_blocks_and_on_payments() {
     for node in &nodes {
         node.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_alone_goes_from_epoch_to_epoch() {
+    let mut world = World { genesis: found_with(1, Some(10)), ..World::new() };
+    let node = world.start(0).await;
+    reach(&node, 35).await;
+    node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

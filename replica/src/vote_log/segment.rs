@@ -4,11 +4,16 @@
 //! magic (8) ‖ format version (4) ‖ chain (32) ‖ key (32) ‖ number of the file (8) ‖ sequence of its
 //! first record (8) ‖ hash of the record before (32) ‖ CRC-32 of all that (4).
 //!
-//! Shape of a record: length (4) ‖ sequence (8) ‖ CRC-32 of these twelve bytes (4) ‖ the record's
-//! bytes ‖ `hash(vote log, hash of the record before ‖ sequence ‖ bytes)` (32) ‖ CRC-32 of everything
-//! from the length on (4). Because the length has a checksum of its own, a record that ends after the
-//! end of the file was certainly never completed, and a record that is complete but wrong is
-//! certainly damaged.
+//! Shape of a record: length (4) ‖ sequence (8) ‖ number of records of its group before it (4) ‖ CRC-32
+//! of these sixteen bytes (4) ‖ the record's bytes ‖ `hash(vote log, hash of the record before ‖ sequence
+//! ‖ bytes)` (32) ‖ CRC-32 of everything from the length on (4).
+//!
+//! Groups are synced one by one, so only the last one can be torn. Because the length has a checksum of
+//! its own, a record that ends after the end of the file was certainly never completed. A power failure
+//! may also leave any of the sectors of an unsynced group on the disk and the others as zeros. So a record
+//! that is complete but wrong is torn if a sector from it on is nothing but zeros and no record of a
+//! later group stands behind it; otherwise it is damaged. What cannot be told apart is a last group that
+//! was synced, of which a sector is all zeros and a bit has flipped.
 use quorate_primitives::PublicKey;
 use quorate_primitives::hash::{Domain, Hash, hash};
 
@@ -17,16 +22,16 @@ use super::Identity;
 /// First bytes of every file.
 const MAGIC: &[u8; 8] = b"QRTVOTES";
 /// Version of the layout above.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: usize = 128;
 /// Bytes of a record before its content.
-const PREFIX_BYTES: usize = 16;
+const PREFIX_BYTES: usize = 20;
 /// Bytes of a record after its content.
 const SUFFIX_BYTES: usize = 36;
 /// Longest content of a record: a full block body takes less than 5 MiB.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// File systems that lose the end of a file leave it missing, or as zeros from such a boundary on.
+/// What a disk writes as a whole, in bytes; file systems start it at a multiple of it in a file.
 const SECTOR_BYTES: usize = 512;
 
 /// What a file says about itself.
@@ -108,12 +113,23 @@ fn chain_hash(previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
     hash(Domain::VoteLog, &[previous.as_bytes(), &sequence.to_le_bytes(), content])
 }
 
+/// Where a record stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Its number in the log.
+    pub(super) sequence: u64,
+    /// Number of records of its group before it.
+    pub(super) in_group: u32,
+}
+
 /// Appends one record to a buffer and returns its hash.
-pub(super) fn push_record(buffer: &mut Vec<u8>, previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
+pub(super) fn push_record(buffer: &mut Vec<u8>, previous: &Hash, place: Place, content: &[u8]) -> Hash {
+    let Place { sequence, in_group } = place;
     let start = buffer.len();
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
     buffer.extend(length.to_le_bytes());
     buffer.extend(sequence.to_le_bytes());
+    buffer.extend(in_group.to_le_bytes());
     let prefix = crc32fast::hash(buffer.get(start..).unwrap_or_default());
     buffer.extend(prefix.to_le_bytes());
     buffer.extend(content);
@@ -158,10 +174,32 @@ pub(super) fn read_record<'a>(file: &'a [u8], offset: usize, previous: &Hash, se
             At::Record(Found { content, digest, end })
         }
         Ok(None) => At::Torn,
-        Err(reason) => match written_part(file, offset).map(|part| parse(part, previous, sequence)) {
-            Some(Ok(None)) => At::Torn,
-            Some(Ok(Some(_)) | Err(_)) | None => At::Damaged(reason),
-        },
+        Err(_) if has_unwritten_sector(file, offset) && !has_later_group(rest, sequence) => At::Torn,
+        Err(reason) => At::Damaged(reason),
+    }
+}
+
+/// What a record says before its content.
+struct Prefix {
+    length: usize,
+    sequence: u64,
+    /// Sequence of the first record of its group.
+    group: u64,
+}
+
+impl Prefix {
+    /// Reads it from the front; `None` when the bytes end before it does.
+    fn read(cursor: &mut Cursor<'_>) -> Option<Result<Self, &'static str>> {
+        let covered = cursor.0.get(..PREFIX_BYTES - 4)?;
+        let length = cursor.take().map(u32::from_le_bytes)?;
+        let sequence = cursor.number()?;
+        let in_group = cursor.take().map(u32::from_le_bytes)?;
+        let checksum = cursor.take::<4>()?;
+        if crc32fast::hash(covered).to_le_bytes() != checksum {
+            return Some(Err("the checksum of a record's length is wrong"));
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        Some(Ok(Self { length, sequence, group: sequence.saturating_sub(u64::from(in_group)) }))
     }
 }
 
@@ -172,18 +210,11 @@ fn parse<'a>(
     sequence: u64,
 ) -> Result<Option<(&'a [u8], Hash)>, &'static str> {
     let mut cursor = Cursor(rest);
-    let (Some(length), Some(found), Some(checksum)) =
-        (cursor.take().map(u32::from_le_bytes), cursor.number(), cursor.take::<4>())
-    else {
-        return Ok(None);
-    };
-    if crc32fast::hash(rest.get(..PREFIX_BYTES - 4).unwrap_or_default()).to_le_bytes() != checksum {
-        return Err("the checksum of a record's length is wrong");
-    }
-    if found != sequence {
+    let Some(prefix) = Prefix::read(&mut cursor).transpose()? else { return Ok(None) };
+    if prefix.sequence != sequence {
         return Err("a record is missing or stands twice");
     }
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let length = prefix.length;
     if length > RECORD_BYTES_MAX {
         return Err("a record is longer than any that is written");
     }
@@ -202,13 +233,20 @@ fn parse<'a>(
     Ok(Some((content, digest)))
 }
 
-/// The bytes from `offset` on without the zeros that fill the end of the file from a sector boundary
-/// on; `None` when it does not end so.
-fn written_part(file: &[u8], offset: usize) -> Option<&[u8]> {
-    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
-    if written <= offset {
-        return Some(&[]);
-    }
-    let boundary = written.checked_next_multiple_of(SECTOR_BYTES)?;
-    if boundary >= file.len() { None } else { file.get(offset..boundary) }
+/// Whether a sector from `offset` on, as far as it belongs to the file, is nothing but zeros.
+fn has_unwritten_sector(file: &[u8], offset: usize) -> bool {
+    let whole = offset.checked_div(SECTOR_BYTES).unwrap_or_default().saturating_mul(SECTOR_BYTES);
+    let sectors = file.get(whole..).unwrap_or_default().chunks(SECTOR_BYTES);
+    let before = std::iter::once(offset.saturating_sub(whole)).chain(std::iter::repeat(0));
+    let is_zero = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);
+    sectors.zip(before).any(|(sector, skip)| sector.get(skip..).is_some_and(is_zero))
+}
+
+/// Whether a record of a group begins anywhere in `rest` that was begun after the record with this
+/// sequence.
+fn has_later_group(rest: &[u8], sequence: u64) -> bool {
+    (0..rest.len()).any(|start| {
+        let prefix = Prefix::read(&mut Cursor(rest.get(start..).unwrap_or_default()));
+        matches!(prefix, Some(Ok(prefix)) if prefix.group > sequence)
+    })
 }

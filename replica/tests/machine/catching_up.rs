@@ -1,12 +1,15 @@
 //! What a replica that is behind believes, and what it brings back by itself.
-use quorate_consensus::Record;
+use quorate_consensus::{Message, Record};
+use quorate_ledger::store::Memory;
+use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::List;
-use quorate_primitives::{Height, PublicKey, Signature};
+use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Signature, View};
 use quorate_replica::serve::blocks;
 use quorate_replica::{Answer, Event, LogRecord, Question, Settings, SyncBlock, Timer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::network::validator_key;
 use crate::solo::Solo;
@@ -52,6 +55,39 @@ fn give(solo: &mut Solo, request: u64, from: PublicKey, blocks: Vec<SyncBlock>) 
 
 fn height(solo: &Solo) -> usize {
     usize::try_from(solo.replica.status().height.get()).unwrap()
+}
+
+/// A new replica whose clock was set back by an hour right after its start, connected to validator 1.
+fn set_back() -> (Solo, PublicKey) {
+    let mut solo = Solo::on(Arc::new(Memory::new()), 0, Settings::default());
+    solo.now += 3_600_000;
+    solo.start();
+    solo.now -= 3_600_000;
+    let peer = validator_key(1).public_key();
+    solo.step(Event::Connected(peer));
+    (solo, peer)
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_keep_a_replica_from_looking_for_blocks() {
+    let (mut solo, peer) = set_back();
+    solo.elapse(Timer::Sync, 10_000);
+    assert_eq!(solo.questions().pop().map(|(_, to, _)| to), Some(peer));
+}
+
+#[test]
+fn who_hears_of_a_later_epoch_looks_for_blocks_at_once() {
+    let mut solo = Solo::new(0, Settings::default());
+    let peer = validator_key(1).public_key();
+    solo.step(Event::Connected(peer));
+    let claim = Claim::Nullify { view: View::new(1) };
+    let vote = claim.sign(&Hash::ZERO, 1, &validator_key(1));
+    let later = EpochNumber::new(5);
+    solo.step(Event::Message { from: peer, epoch: later, message: Box::new(Message::Vote(vote)) });
+    let soon = Settings::default().ask_timeout_ms;
+    solo.elapse(Timer::Sync, soon);
+    let asked = solo.questions().into_iter().find(|(_, _, question)| *question != Question::Standing);
+    assert_eq!(asked.map(|(_, to, _)| to), Some(peer));
 }
 
 #[test]

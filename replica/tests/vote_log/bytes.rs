@@ -7,7 +7,7 @@ use crate::life::{Record, open};
 const FILE: &str = "0000000001.log";
 const MARKER: &str = "signed-0909090909090909-0707070707070707.marker";
 const HEADER_BYTES: usize = 128;
-const RECORD_OVERHEAD: usize = 52;
+const RECORD_OVERHEAD: usize = 56;
 const SECTOR_BYTES: usize = 512;
 
 fn contents() -> Vec<Record> {
@@ -46,15 +46,15 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn a_file_has_the_documented_bytes() {
     let header = [
-        "515254564f54455302000000",
+        "515254564f54455303000000",
         "0707070707070707070707070707070707070707070707070707070707070707",
         "0909090909090909090909090909090909090909090909090909090909090909",
         "01000000000000000100000000000000",
         "0000000000000000000000000000000000000000000000000000000000000000",
-        "03341d0d",
+        "eb52850c",
     ];
     let record = [
-        "0300000001000000000000000114e1c0",
+        "03000000010000000000000000000000c8b3d65e",
         "010203",
         "a3e5423946a6f17972c575bd89661473769acb14b26b76dcbdd2f3ef75160ad0",
         "6bc4de12",
@@ -152,6 +152,59 @@ fn zeros_in_the_middle_are_refused() {
     let mut holed = file.clone();
     holed[SECTOR_BYTES..ends[2]].fill(0);
     assert!(matches!(open(&disk_with(&holed)), Err(VoteLogError::Damaged { .. })));
+}
+
+/// Two records, each appended by itself, and then a group of three that takes many sectors, and
+/// a later group; with the records but for the later ones, and the end of each.
+fn file_with_group(later: &[Record]) -> (Vec<u8>, Vec<Record>, Vec<usize>) {
+    let records = vec![vec![1; 30], vec![2; 40], vec![3; 700], vec![4; 9], vec![5; 1_500]];
+    let disk = Disk::default();
+    let (mut log, _) = open(&disk).unwrap();
+    for group in [&records[..1], &records[1..2], &records[2..], later] {
+        log.append(group).unwrap();
+    }
+    let (file, ends) = (disk.get(Folder::Log, FILE), ends_of(&records));
+    (file, records, ends)
+}
+
+/// The file without those sectors of its bytes from `begin` to `end` whose bits are set, lowest first.
+fn without_sectors(file: &[u8], begin: usize, end: usize, missing: u32) -> Vec<u8> {
+    let mut torn = file.to_vec();
+    let first = begin / SECTOR_BYTES;
+    for (position, byte) in torn.iter_mut().enumerate().take(end).skip(begin) {
+        if missing >> (position / SECTOR_BYTES - first) & 1 == 1 {
+            *byte = 0;
+        }
+    }
+    torn
+}
+
+#[test]
+fn any_sectors_of_an_unsynced_group_may_be_missing() {
+    let (file, records, ends) = file_with_group(&[]);
+    let begin = ends[1];
+    let sectors = file.len().div_ceil(SECTOR_BYTES) - begin / SECTOR_BYTES;
+    assert!(sectors > 4);
+    for missing in 0..1_u32 << sectors {
+        let torn = without_sectors(&file, begin, file.len(), missing);
+        let first_wrong = file.iter().zip(&torn).position(|(written, left)| written != left);
+        let complete = ends.iter().filter(|end| first_wrong.is_none_or(|wrong| **end <= wrong)).count();
+        let (log, found) = open(&disk_with(&torn)).unwrap_or_else(|error| panic!("{missing:b}: {error}"));
+        assert_eq!(found, records[..complete], "{missing:b}");
+        assert_eq!(log.cut().is_some(), first_wrong.is_some(), "{missing:b}");
+    }
+}
+
+#[test]
+fn a_group_that_was_synced_must_have_all_its_sectors() {
+    let (file, _, ends) = file_with_group(&[vec![6; 20]]);
+    let (begin, end) = (ends[1], ends[4]);
+    let sectors = end.div_ceil(SECTOR_BYTES) - begin / SECTOR_BYTES;
+    for missing in 1..1_u32 << sectors {
+        let torn = without_sectors(&file, begin, end, missing);
+        let refused = open(&disk_with(&torn));
+        assert!(matches!(refused, Err(VoteLogError::Damaged { .. })), "{missing:b}");
+    }
 }
 
 #[test]

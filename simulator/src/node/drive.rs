@@ -51,7 +51,10 @@ impl Node {
     pub(super) fn drive(&mut self, env: &mut Environment) {
         while !self.is_paused && env.checkers.is_content() {
             let Some(running) = self.running.as_mut().filter(|running| !running.is_writing) else { return };
-            let event = if let Some((epoch, vote)) = running.signed.pop_front() {
+            // Timers and signed votes take turns.
+            let first = running.signed.pop_front_if(|_| !running.due_first || running.due.is_empty());
+            running.due_first = first.is_some();
+            let event = if let Some((epoch, vote)) = first {
                 Event::Signed { epoch, vote }
             } else if let Some(timer) = running.due.pop_front() {
                 env.note(Some(self.id), What::Fired(timer));

@@ -307,11 +307,10 @@ impl World {
             // The state can be fetched from others.
             self.env.marks.hit("ledger given up");
             self.lose_ledger(node);
-        } else if has_forgotten && reason.starts_with("vote log") {
+        } else if has_forgotten && reason.starts_with("vote log") && reason.contains("is damaged") {
             // The promises are lost; the key says what it may again when the others have told.
-            self.env.marks.hit("damaged vote log removed");
             self.nodes[node].disk.disk().wipe(Folder::Log);
-            self.nodes[node].told = Height::ZERO;
+            self.forget(node, "damaged vote log removed");
         }
     }
 

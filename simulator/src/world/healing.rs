@@ -1,5 +1,6 @@
 //! Makes a part of the network whole, and leaves the rest as it is.
 use quorate_primitives::Height;
+use quorate_primitives::validators::ValidatorSet;
 use std::collections::BTreeSet;
 
 use super::World;
@@ -10,15 +11,11 @@ use crate::trace::What;
 
 impl World {
     /// Any quorum of honest validators that can still be started, of each set that decides now or in the
-    /// next two epochs; `None` if there is none.
-    pub fn choose_core(&self, dice: &mut Dice) -> Option<Vec<usize>> {
-        let mut core = BTreeSet::new();
+    /// next two epochs, with as many of `chosen` as possible; `None` if there is none.
+    pub fn choose_core(&mut self, chosen: &[usize], dice: &mut Dice) -> Option<Vec<usize>> {
+        let mut core: BTreeSet<usize> = chosen.iter().copied().collect();
         for set in self.env.checkers.sets() {
-            let members = set.members().iter().filter_map(|member| {
-                let nodes = self.env.nodes_of(&member.key);
-                nodes.iter().copied().find(|node| self.is_able(*node))
-            });
-            let mut able: Vec<usize> = members.collect();
+            let mut able = self.able_of(set);
             let quorum = crate::checkers::quorums::quorum(set.len());
             if able.len() < quorum {
                 return None;
@@ -29,6 +26,25 @@ impl World {
             core.extend(able.into_iter().take(quorum));
         }
         Some(core.into_iter().collect())
+    }
+
+    /// Nodes that can stand for the members of a validator set.
+    fn able_of(&self, set: &ValidatorSet) -> Vec<usize> {
+        let members = set.members().iter().filter_map(|member| {
+            let nodes = self.env.nodes_of(&member.key);
+            nodes.iter().copied().find(|node| self.is_able(*node))
+        });
+        members.collect()
+    }
+
+    /// Whether a core has a quorum of each set that decides now or in the next two epochs. It may lose it
+    /// when a change of the validators that was under way at the time of healing takes effect.
+    #[must_use]
+    pub fn is_core(&self, core: &[usize]) -> bool {
+        self.env.checkers.sets().iter().all(|set| {
+            let members = self.able_of(set).into_iter().filter(|node| core.contains(node));
+            members.count() >= crate::checkers::quorums::quorum(set.len())
+        })
     }
 
     /// Whether a node does its part once it is healed. One that forgot its votes may need the answers of
@@ -59,6 +75,11 @@ impl World {
             }
         }
         self.notice_cuts();
+        self.cure(core);
+    }
+
+    /// Ends every fault of these nodes and between them.
+    pub fn cure(&mut self, core: &[usize]) {
         let longest = self.env.options.timings.timeout_max_ms.saturating_mul(1_000) / 20;
         self.env.network.heal(core, longest);
         self.clients.listen_to(core);

@@ -177,9 +177,13 @@ impl Work {
 
     fn run(mut self) -> Result<(), Failure> {
         self.step(Event::Start)?;
+        let mut signed_first = false;
         loop {
-            // Votes just signed stand in front of `ready`; a timer comes before the rest.
-            let signed_first = matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
+            // Votes just signed stand in front of `ready`; a timer comes before the rest. They take turns:
+            // where one vote leads to the next, as at the end of an epoch of a validator alone, what a
+            // timer waits to do must be done as well.
+            let is_signed = matches!(self.ready.front(), Some(Item::Event(event)) if matches!(**event, Event::Signed { .. }));
+            signed_first = is_signed && !signed_first;
             if !signed_first && let Some(timer) = self.runner.timers.pop_due(Instant::now()) {
                 self.step(Event::Elapsed(timer))?;
                 continue;
