@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build testnet test format lint docs dependencies check clean
+.PHONY: help setup build testnet test format lint docs dependencies check prove clean
 
 # The compiled RocksDB library is kept outside the target folder: it takes far longer to build than
 # everything else together, and Cargo would build it again for each set of features.
@@ -43,6 +43,9 @@ dependencies: ## check versions, licences and sources of all dependencies
 		if grep -qE '^(librocksdb-sys|rocksdb) ' <<<"$$tree"; then echo "the wallet links RocksDB"; exit 1; fi
 
 check: format lint docs dependencies test ## everything that must pass before a commit
+
+prove: setup ## run the whole list of what the simulator must prove, and write docs/proof-run.md (an hour)
+	@scripts/prove.sh
 
 clean: ## remove what was built here (the kept RocksDB library stays)
 	cargo clean

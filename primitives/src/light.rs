@@ -84,7 +84,7 @@ impl TrustedEpoch {
         &self.validators
     }
 
-    /// Whether a block claims to be of this chain and epoch.
+    /// Whether a block claims to be of this chain and epoch, at one of its heights.
     fn check_place(&self, header: &Header) -> Result<(), LightError> {
         let EpochIdentity { chain, epoch, .. } = self.identity;
         if header.chain != chain {
@@ -92,6 +92,9 @@ impl TrustedEpoch {
         }
         if header.epoch != epoch {
             return Err(LightError::OtherEpoch { expected: epoch, found: header.epoch });
+        }
+        if self.parameters.epoch_of(header.height) != epoch {
+            return Err(LightError::OutsideEpoch { epoch, last: self.last, found: header.height });
         }
         Ok(())
     }
@@ -126,6 +129,16 @@ pub enum LightError {
         expected: Hash,
         /// Given.
         found: Hash,
+    },
+    /// A block at a height that its epoch does not have.
+    #[error("a block of epoch {epoch} at height {found}, but the last height of that epoch is {last}")]
+    OutsideEpoch {
+        /// The epoch.
+        epoch: EpochNumber,
+        /// Its last height.
+        last: Height,
+        /// Given.
+        found: Height,
     },
     /// A block of an epoch whose validators the client does not know.
     #[error("a block of epoch {found}, but the trusted validators are of epoch {expected}")]

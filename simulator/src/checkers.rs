@@ -66,6 +66,8 @@ pub struct Checkers {
     epochs: BTreeMap<EpochNumber, TrustedEpoch>,
     /// See [`Checkers::sets`], and the height that they are known from.
     sets: (Height, Vec<ValidatorSet>),
+    /// See [`Checkers::before`].
+    before: Option<(Height, ValidatorSet)>,
     violation: Option<Violation>,
     honest: Vec<bool>,
     keys: Vec<PublicKey>,
@@ -91,6 +93,7 @@ impl Checkers {
             certificates: CertificateLaws::default(),
             validity: Validity::new(founding),
             puppet_dice: Dice::new(seed, Stream::Puppets),
+            before: None,
             sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
             epochs: BTreeMap::from([(EpochNumber::ZERO, founding.trusted.clone())]),
             options,
@@ -223,14 +226,23 @@ impl Checkers {
         &self.sets.1
     }
 
+    /// The last block of the epoch before the present one, and who decided it.
+    #[must_use]
+    pub fn before(&self) -> Option<&(Height, ValidatorSet)> {
+        self.before.as_ref()
+    }
+
     fn know_sets(&mut self, executed: &Executed) {
         if self.options.epoch_length == 0 || executed.height() <= self.sets.0 {
             return;
         }
-        let epoch = executed.height().get() / self.options.epoch_length.max(1);
-        let sets = (0..3)
-            .filter_map(|ahead| executed.state().validators(EpochNumber::new(epoch.saturating_add(ahead))));
+        let length = self.options.epoch_length.max(1);
+        let epoch = executed.height().get() / length;
+        let set = |epoch| executed.state().validators(EpochNumber::new(epoch));
+        let sets = (0..3).filter_map(|ahead| set(epoch.saturating_add(ahead)));
         self.sets = (executed.height(), sets.collect());
+        let before = epoch.checked_sub(1).and_then(set);
+        self.before = before.map(|set| (Height::new(epoch.saturating_mul(length)), set));
     }
 
     /// If a block is the last of an epoch, a client that trusts this epoch must come to trust the next.

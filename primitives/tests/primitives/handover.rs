@@ -107,10 +107,22 @@ fn a_block_of_a_later_epoch_is_believed_after_its_handover_only() {
 #[test]
 fn a_block_that_does_not_end_its_epoch_hands_nothing_over() {
     let epoch = trusted(1);
-    for height in [19, 21, 10, 30] {
+    for height in [11, 15, 19] {
         let handover = Block { height, ..Block::boundary(&epoch, 1) }.handover();
         let refused = LightError::NotBoundary { expected: Height::new(20), found: Height::new(height) };
         assert_eq!(handover.verify(&epoch), Err(refused));
+    }
+}
+
+#[test]
+fn a_block_at_a_height_that_its_epoch_does_not_have_is_refused() {
+    let epoch = trusted(1);
+    for height in [0, 10, 21, 30] {
+        let block = Block { height, ..Block::boundary(&epoch, 1) };
+        let found = Height::new(height);
+        let refused = LightError::OutsideEpoch { epoch: epoch.number(), last: epoch.last(), found };
+        assert_eq!(block.finalized().verify(&epoch), Err(refused.clone()));
+        assert_eq!(block.handover().verify(&epoch), Err(refused));
     }
 }
 

@@ -11,10 +11,19 @@ use crate::trace::What;
 
 impl World {
     /// Any quorum of honest validators that can still be started, of each set that decides now or in the
-    /// next two epochs, with as many of `chosen` as possible; `None` if there is none.
+    /// next two epochs, with as many of `chosen` as possible; `None` if there is none. If none of them has
+    /// the last block of the epoch before, a quorum of that epoch is needed too.
     pub fn choose_core(&mut self, chosen: &[usize], dice: &mut Dice) -> Option<Vec<usize>> {
         let mut core: BTreeSet<usize> = chosen.iter().copied().collect();
-        for set in self.env.checkers.sets() {
+        let mut sets: Vec<&ValidatorSet> = self.env.checkers.sets().iter().collect();
+        if let Some((last, before)) = self.env.checkers.before() {
+            let knows = |node: &usize| self.is_able(*node) && self.nodes[*node].told >= *last;
+            match (0..self.nodes.len()).find(knows) {
+                Some(node) => drop(core.insert(node)),
+                None => sets.push(before),
+            }
+        }
+        for set in sets {
             let mut able = self.able_of(set);
             let quorum = crate::checkers::quorums::quorum(set.len());
             if able.len() < quorum {
