@@ -34,8 +34,6 @@ bugs! {
 
     /// Finalizes a block of a view that it gave up before.
     FinalizeAfterNullify = "finalize-after-nullify",
-    /// Gives up a view in which it finalized a block before.
-    NullifyAfterFinalize = "nullify-after-finalize",
     /// Considers every proposal of a view anew, and votes for each.
     SecondProposal = "second-proposal",
     /// Takes views for nullified of which no certificate is known.

@@ -167,6 +167,10 @@ impl Checkers {
     pub fn sent(&mut self, at: Moment, node: usize, message: &PeerMessage, memo: &mut Memo) {
         let is_honest = self.is_honest(node);
         let (epoch, said) = wire::said(message);
+        if let (true, PeerMessage::Proposal { proposal, .. }) = (is_honest, message) {
+            let finding = self.within_epoch(node, &proposal.header);
+            self.find(at, "epochs", finding);
+        }
         for vote in said.votes {
             self.voted(at, node, epoch, vote);
         }
@@ -208,6 +212,19 @@ impl Checkers {
         self.find(at, "certificates", finding);
         let finding = self.handed_over(FinalityBlock { header, outcome, certificate, state });
         self.find(at, "light client", finding);
+    }
+
+    /// Nothing but itself follows the last block of an epoch in that epoch.
+    fn within_epoch(&self, node: usize, header: &Header) -> Finding {
+        match self.epochs.get(&header.epoch) {
+            Some(of) if header.height > of.last() => Err(format!(
+                "node {node} proposes block {} in epoch {}, which ends at {}",
+                header.height,
+                header.epoch,
+                of.last()
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What a node holds to prove that a block is final does so.

@@ -52,7 +52,6 @@ impl Own {
             ClaimKind::Notarize => {
                 self.notarize.is_some() || self.nullify.is_some() || self.finalize.is_some()
             }
-            ClaimKind::Nullify if zoo::has(Bug::NullifyAfterFinalize) => self.nullify.is_some(),
             ClaimKind::Finalize if zoo::has(Bug::FinalizeAfterNullify) => self.finalize.is_some(),
             ClaimKind::Nullify | ClaimKind::Finalize => self.nullify.is_some() || self.finalize.is_some(),
         }
