@@ -69,8 +69,6 @@ bugs! {
     MarkerNotWritten = "marker-not-written",
     /// A validator that lost its log votes like any other.
     QuarantineIgnored = "quarantine-ignored",
-    /// The journal does not say which epoch the validator has come to.
-    EpochNotWritten = "epoch-not-written",
 
     // How votes become certificates.
 
@@ -111,8 +109,6 @@ bugs! {
     NobodyBanned = "nobody-banned",
     /// Blocks of any time in the future are voted for at once.
     FutureBlocks = "future-blocks",
-    /// The last blocks of an epoch are not synced before the next begins.
-    HandoverNotSynced = "handover-not-synced",
     /// A transaction that is in the ledger is taken into the pool like a new one.
     DuplicateAnsweredNew = "duplicate-answered-new",
 

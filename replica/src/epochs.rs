@@ -18,7 +18,6 @@ use quorate_primitives::certificate::Certificate;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::state::Parameters;
 use quorate_primitives::validators::{EpochIdentity, ValidatorSet};
-use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -143,9 +142,7 @@ impl Replica {
 
     /// Begins the next epoch, after the last block of this one was committed.
     pub(crate) fn hand_over(&mut self) {
-        if !zoo::has(Bug::HandoverNotSynced)
-            && let Err(error) = self.ledger.sync()
-        {
+        if let Err(error) = self.ledger.sync() {
             return self.halt(Fault::Storage { reason: error.to_string() });
         }
         let next = match describe(self.epoch().next(), &self.genesis, &self.ledger) {
@@ -153,9 +150,7 @@ impl Replica {
             Err(fault) => return self.halt(fault),
         };
         let was_member = self.me.is_some();
-        if !zoo::has(Bug::EpochNotWritten) {
-            self.out.journal.push(LogRecord::Epoch(next.epoch.number));
-        }
+        self.out.journal.push(LogRecord::Epoch(next.epoch.number));
         self.previous = self.boundary_of(self.members.clone());
         self.install(next);
         if self.me.is_some() && !was_member {

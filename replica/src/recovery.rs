@@ -121,9 +121,7 @@ impl Replica {
         let bodies = self.chain.blocks().filter(|(_, block)| block.recorded);
         let mut records: Vec<LogRecord> = bodies.filter_map(|(_, block)| body_record(block)).collect();
         let epoch = self.epoch();
-        if !zoo::has(Bug::EpochNotWritten) {
-            records.push(LogRecord::Epoch(self.later.keys().next_back().copied().unwrap_or(epoch)));
-        }
+        records.push(LogRecord::Epoch(self.later.keys().next_back().copied().unwrap_or(epoch)));
         let finals = self.finals.values().cloned().map(Record::Held);
         let current = finals.chain(self.engine.records());
         records.extend(current.map(|record| LogRecord::Consensus { epoch, record }));

@@ -36,8 +36,14 @@ impl Ground {
     #[must_use]
     pub const fn of(bug: Bug) -> Self {
         match bug {
-            Bug::SecondProposal | Bug::TallyWithoutBlock => Self::Profile(Profile::Twins),
-            Bug::EvidenceIgnored | Bug::NobodyBanned => Self::Profile(Profile::Byzantine),
+            Bug::SecondProposal
+            | Bug::TallyWithoutBlock
+            | Bug::ViewsSkipped
+            | Bug::RetryOff
+            | Bug::QuestionsUnanswered
+            | Bug::EvidenceIgnored => Self::Profile(Profile::Twins),
+            Bug::NobodyBanned => Self::Profile(Profile::Byzantine),
+            Bug::HighWaterIgnored => Self::Profile(Profile::Storage),
             Bug::SignersCountedTwice | Bug::UnderfullAccepted => Self::Program("forger"),
             Bug::UncheckedVotesCount | Bug::ViewWindowUnbounded => Self::Program("flooder"),
             Bug::SyncUnverified => Self::Program("liar"),
