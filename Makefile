@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build testnet test format lint docs dependencies check prove clean
+.PHONY: help setup build testnet test zoo format lint docs dependencies check prove clean
 
 # The compiled RocksDB library is kept outside the target folder: it takes far longer to build than
 # everything else together, and Cargo would build it again for each set of features.
@@ -25,6 +25,9 @@ testnet: build ## run four validators on this machine (ARGS="…" is passed on; 
 
 test: setup ## set up and run all tests
 	@$(ROCKSDB) && cargo test $(CARGO_FLAGS) --no-fail-fast
+
+zoo: setup ## plant bugs in the product, and see that the simulator finds each (ARGS="--only NAME")
+	@$(ROCKSDB) && cargo run --release --locked -p quorate-simulator --features zoo --example zoo -- $(ARGS)
 
 format: ## check the formatting
 	cargo fmt --all --check

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use quorate_primitives::block::{Header, Payload};
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, View};
 
 use crate::epoch::Epoch;
@@ -282,7 +283,9 @@ impl Core {
         if self.me != Some(self.leader()) {
             out.effects.push(Effect::Arm { timer: Timer::Propose(view), level, idle });
         }
-        out.effects.push(Effect::Arm { timer: Timer::View(view), level, idle });
+        if !zoo::has(Bug::ViewTimerNotSet) {
+            out.effects.push(Effect::Arm { timer: Timer::View(view), level, idle });
+        }
     }
 
     /// The latest certified block ordered nothing, and there is nothing waiting (section 2.13).
@@ -336,19 +339,24 @@ impl Core {
         if !self.may_speak(view) || self.fault.is_some() || self.is_closed() || promised {
             return false;
         }
-        out.journal.extend(self.floor.take().map(Record::Floor));
+        out.journal
+            .extend(self.floor.take().filter(|_| !zoo::has(Bug::FinalizationNotWritten)).map(Record::Floor));
         if let Claim::Notarize { block, .. } = claim {
             let parent =
                 self.slots.get(&view).and_then(|slot| slot.candidate).filter(|known| known.block == block);
             self.write_down(parent.map(|known| known.parent), &[ClaimKind::Notarize], out);
         }
         match kind {
+            ClaimKind::Notarize | ClaimKind::Nullify if zoo::has(Bug::EntryNotWritten) => {}
             ClaimKind::Notarize | ClaimKind::Nullify => {
                 self.write_down(view.previous(), &[ClaimKind::Notarize, ClaimKind::Nullify], out);
             }
+            ClaimKind::Finalize if zoo::has(Bug::NotarizationNotWritten) => {}
             ClaimKind::Finalize => self.write_down(Some(view), &[ClaimKind::Notarize], out),
         }
-        out.journal.push(Record::Own(claim));
+        if !zoo::has(Bug::ClaimNotWritten) {
+            out.journal.push(Record::Own(claim));
+        }
         self.slots.entry(view).or_default().own.record(&claim);
         true
     }
@@ -402,6 +410,7 @@ impl Core {
     /// Takes back a journal record. A record's certificate was verified before it was written.
     pub(crate) fn restore(&mut self, record: Record) {
         match record {
+            Record::Own(_) if zoo::has(Bug::OwnRecordsIgnored) => {}
             Record::Own(claim) => {
                 self.slots.entry(claim.view()).or_default().own.record(&claim);
             }
@@ -432,7 +441,9 @@ impl Core {
             records.extend(slot.durable().cloned().map(Record::Held));
         }
         for (view, slot) in self.slots.range(from..) {
-            records.extend(slot.own.claims(*view).into_iter().map(Record::Own));
+            let dropped = zoo::has(Bug::NullifyDroppedAtRewrite).then_some(ClaimKind::Nullify);
+            let claims = slot.own.claims(*view).into_iter();
+            records.extend(claims.filter(|claim| Some(claim.kind()) != dropped).map(Record::Own));
         }
         records
     }

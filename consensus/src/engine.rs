@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind, Vote};
 use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::validators::Signers;
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, View};
 
 use crate::core::slot::Reason;
@@ -194,6 +195,7 @@ impl Engine {
         match timer {
             Timer::Propose(_) => {}
             Timer::View(_) if current => self.repair.ask_again(out),
+            Timer::Retry(_) if zoo::has(Bug::RetryOff) => {}
             Timer::Retry(_) if current => {
                 self.repair.repeat(&self.core, out);
                 self.repair.ask_again(out);
@@ -267,6 +269,12 @@ impl Engine {
         let certified = self.core.certificates().filter_map(|certificate| vote_in(certificate, member));
         let cast = self.tally.votes_of(member).cloned();
         cast.chain(certified).max_by_key(|vote| (vote.claim.view(), vote.claim.kind()))
+    }
+
+    /// The latest view of a vote that is kept; at most four views ahead.
+    #[must_use]
+    pub fn farthest_vote(&self) -> View {
+        self.tally.farthest()
     }
 
     /// The fixed facts.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use quorate_primitives::View;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind, Vote};
 use quorate_primitives::validators::Signers;
+use quorate_primitives::zoo::{self, Bug};
 
 use crate::core::Core;
 use crate::epoch::Epoch;
@@ -86,7 +87,8 @@ impl Repair {
     }
 
     fn send(to: Signers, message: Message, out: &mut Step) {
-        if !to.is_empty() {
+        let kept = matches!(message, Message::Certificate(_)) && zoo::has(Bug::CertificatesKept);
+        if !to.is_empty() && !kept {
             out.effects.push(Effect::Send { to, message });
         }
     }
@@ -194,7 +196,7 @@ impl Repair {
 
     fn give(&mut self, member: u8, certificate: Certificate, out: &mut Step) {
         let Some(left) = self.allowance.get_mut(usize::from(member)) else { return };
-        if let Some(rest) = left.checked_sub(1) {
+        if let Some(rest) = left.checked_sub(1).filter(|_| !zoo::has(Bug::QuestionsUnanswered)) {
             *left = rest;
             Self::send(Signers::one(member), Message::Certificate(certificate), out);
         }

@@ -119,6 +119,13 @@ pub(crate) fn block_batch(
     batch
 }
 
+/// The head alone, as no ledger writes it.
+pub(crate) fn head_batch(head: &Executed) -> Batch {
+    let mut batch = Batch::new();
+    put_head(&mut batch, head);
+    batch
+}
+
 fn put_head(batch: &mut Batch, head: &Executed) {
     let height = head.height().get().to_be_bytes();
     let outcome = head.outcome().digest();

@@ -96,6 +96,28 @@ fn rocksdb_is_linked_by_the_ledger_alone() {
     assert!(files.iter().all(|path| path.ends_with("ledger/src/store/rocks.rs")), "{files:?}");
 }
 
+/// Bugs that are planted to test the simulator must not be there in any program that is shipped.
+#[test]
+fn no_manifest_enables_planted_bugs() {
+    let feature = "zoo";
+    let mut owners = Vec::new();
+    for folder in drawn().into_keys() {
+        let manifest = manifest(&folder);
+        let features = manifest.get("features").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        assert!(!features.contains_key("default"), "{folder} has default features");
+        for table in ["dependencies", "dev-dependencies", "build-dependencies", "target"] {
+            let text = manifest.get(table).map(toml::Value::to_string).unwrap_or_default();
+            assert!(!text.contains(feature), "{table} of {folder}");
+        }
+        if !features.is_empty() {
+            owners.push(folder);
+        }
+    }
+    assert_eq!(owners, ["primitives", "simulator"]);
+    let workspace: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    assert!(!workspace["workspace"]["dependencies"].to_string().contains(feature));
+}
+
 #[test]
 fn files_are_short_enough_to_read() {
     for path in all_sources() {

@@ -7,6 +7,7 @@ use crate::hash::{Domain, Hash};
 use crate::keys::{SecretKey, Signature, SignatureCheck};
 use crate::numbers::View;
 use crate::validators::{Signers, VALIDATORS_MAX, ValidatorSet};
+use crate::zoo::{self, Bug};
 
 /// What a vote says. The order of the variants is part of the format.
 ///
@@ -193,11 +194,13 @@ impl Certificate {
         set: &ValidatorSet,
     ) -> Result<Vec<SignatureCheck>, CertificateError> {
         let signers = self.signers.count();
+        let signers = if zoo::has(Bug::SignersCountedTwice) { self.signatures.len() } else { signers };
         if signers != self.signatures.len() {
             return Err(CertificateError::Count { signatures: self.signatures.len(), signers });
         }
-        if signers < set.quorum() {
-            return Err(CertificateError::NoQuorum { found: signers, quorum: set.quorum() });
+        let quorum = set.quorum().saturating_sub(usize::from(zoo::has(Bug::UnderfullAccepted)));
+        if signers < quorum {
+            return Err(CertificateError::NoQuorum { found: signers, quorum });
         }
         let message = self.claim.message(context);
         let check = |(index, signature): (u8, &Signature)| {

@@ -4,7 +4,8 @@
 //! encoding; [`transaction`] is what a user signs, [`state`] what the ledger keeps, [`receipt`]
 //! what a transaction did; [`bundle`] and [`block`] carry transactions, [`validators`] and
 //! [`certificate`] decide them, [`evidence`] convicts who votes against the rules; [`merkle`] and [`light`] let a client believe nothing it has not
-//! verified. [`self_test`] finds a machine that computes something else.
+//! verified. [`self_test`] finds a machine that computes something else, and [`zoo`] names the bugs
+//! that testers are tested with.
 //!
 //! The crate is pure: no clock, no input or output, no threads, and randomness only as an argument,
 //! so that it compiles to WebAssembly and gives the same answer everywhere. Byte layouts are written
@@ -38,6 +39,7 @@ pub mod signed;
 pub mod state;
 pub mod transaction;
 pub mod validators;
+pub mod zoo;
 
 pub use hash::{Domain, Hash};
 pub use keys::{PublicKey, SecretKey, Signature};

@@ -8,6 +8,7 @@ use crate::hash::{Domain, Hash, hash, hash_of};
 use crate::keys::{KeyError, PublicKey, SecretKey, Signature, SignatureCheck};
 use crate::numbers::EpochNumber;
 use crate::state::OrganisationId;
+use crate::zoo::{self, Bug};
 
 /// Most validators: sets of them are 128-bit masks.
 pub const VALIDATORS_MAX: usize = 128;
@@ -137,6 +138,9 @@ impl ValidatorSet {
     /// Votes that make a certificate; see [`quorum`].
     #[must_use]
     pub fn quorum(&self) -> usize {
+        if zoo::has(Bug::QuorumOfTwoFPlusOne) {
+            return faulty_max(self.len()).saturating_mul(2).saturating_add(1);
+        }
         quorum(self.len())
     }
 

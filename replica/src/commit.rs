@@ -8,6 +8,7 @@ use quorate_primitives::codec::List;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::validators::Signers;
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, Timestamp, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ impl Replica {
             self.prepare(&path, signers);
             let executed =
                 path.first().and_then(|id| self.chain.get(id)).is_some_and(|b| b.executed.is_some());
-            if executed {
+            if executed && !zoo::has(Bug::CommitBeforeBodies) {
                 path.iter().for_each(|id| self.record_body(*id));
             }
             for id in path {
@@ -163,7 +164,10 @@ impl Replica {
     pub(crate) fn execute_next(&mut self) {
         let Some(id) = self.chain.next_to_execute() else { return };
         let Some(block) = self.chain.get(&id) else { return };
-        let Some(bundles) = block.body() else { return };
+        let Some(mut bundles) = block.body() else { return };
+        if zoo::has(Bug::OrderDependsOnNode) && self.me.is_some_and(|me| me & 1 == 1) {
+            bundles.reverse();
+        }
         let parent = match self.chain.get(&block.header.parent) {
             Some(parent) => parent.executed.as_ref(),
             None => Some(self.ledger.head()),

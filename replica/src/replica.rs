@@ -10,6 +10,7 @@ use quorate_primitives::codec::List;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::state::Parameters;
 use quorate_primitives::validators::EpochIdentity;
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -201,6 +202,12 @@ impl Replica {
         self.me
     }
 
+    /// The latest view of a vote that is kept, for those who watch that nothing grows without a bound.
+    #[must_use]
+    pub fn farthest_vote(&self) -> View {
+        self.engine.farthest_vote()
+    }
+
     /// A glance for operators.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -329,7 +336,7 @@ impl Replica {
 
     /// Validators speak, others only ask.
     pub(crate) fn message(&mut self, from: &PublicKey, epoch: EpochNumber, message: Message) {
-        if epoch != self.epoch() {
+        if epoch != self.epoch() && !zoo::has(Bug::EpochTagIgnored) {
             return self.of_other_epoch(from, epoch, Early::Message(Box::new(message)));
         }
         let from = self.members.index_of(from).filter(|index| Some(*index) != self.me);
@@ -404,6 +411,7 @@ impl Replica {
         for effect in &step.effects {
             if let Want::Vote(claim) | Want::Propose { claim, .. } = effect
                 && let Claim::Notarize { block, .. } = claim
+                && !zoo::has(Bug::BodyNotWritten)
             {
                 self.record_body(*block);
             }
@@ -412,6 +420,7 @@ impl Replica {
             // What is told to be final must come back after a power failure.
             if let Want::Finalized(certificate) = effect
                 && !step.journal.contains(&Record::Floor(certificate.clone()))
+                && !zoo::has(Bug::FinalizationNotWritten)
             {
                 self.log(Record::Held(certificate.clone()));
             }
@@ -504,7 +513,9 @@ impl Replica {
         };
         let all = Signers::all(self.members.len());
         self.send(all, message);
-        self.inputs.push_back(Input::Own(vote));
+        if !zoo::has(Bug::OwnVoteNotCounted) {
+            self.inputs.push_back(Input::Own(vote));
+        }
     }
 
     fn send(&mut self, to: Signers, message: Message) {
@@ -538,7 +549,9 @@ impl Replica {
     }
 
     pub(crate) fn ban(&mut self, peer: PublicKey, reason: &'static str) {
-        self.out.effects.push(Effect::Ban { peer, reason });
+        if !zoo::has(Bug::NobodyBanned) {
+            self.out.effects.push(Effect::Ban { peer, reason });
+        }
     }
 
     pub(crate) fn halt(&mut self, fault: Fault) {

@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, PublicKey};
 
 use self::segment::{At, HEADER_BYTES, Header, Place};
@@ -243,7 +244,9 @@ impl<F: Files> VoteLog<F> {
         let name = file_name(self.number);
         let path = self.files.path(Folder::Log, &name);
         self.files.append(Folder::Log, &name, &buffer).map_err(failed("write", &path))?;
-        self.files.sync(Folder::Log, &name).map_err(failed("sync", &path))?;
+        if !zoo::has(Bug::VoteBeforeSync) {
+            self.files.sync(Folder::Log, &name).map_err(failed("sync", &path))?;
+        }
         self.size = self.size.saturating_add(buffer.len());
         self.poisoned = false;
         Ok(buffer.len())
@@ -333,7 +336,9 @@ impl<F: Files> VoteLog<F> {
                 At::Damaged(reason) => return Err(damaged(&self.files, self.number, offset, reason)),
             }
         }
-        content.truncate(offset);
+        if !zoo::has(Bug::TornEndKept) {
+            content.truncate(offset);
+        }
         content.splice(..HEADER_BYTES, next_header.encode());
         Ok(content)
     }
@@ -344,7 +349,9 @@ impl<F: Files> VoteLog<F> {
         let temporary = format!("{:010}{TEMPORARY}", self.number);
         write_durably(&mut self.files, Folder::Log, [&temporary, &file_name(self.number)], content)?;
         self.size = content.len();
-        marker::write(&mut self.files, &self.identity, self.number)?;
+        if !zoo::has(Bug::MarkerNotWritten) {
+            marker::write(&mut self.files, &self.identity, self.number)?;
+        }
         self.remove_older()
     }
 

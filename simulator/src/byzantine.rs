@@ -22,6 +22,7 @@
 //! | `accuser` | proofs against the innocent |
 //! | `outdated` | runs on with old data |
 //! | `dripper` | feeds who catches up with one block at a time |
+//! | `forger` | certificates that look like those of a quorum |
 mod accuser;
 mod bad_block;
 mod conflicter;
@@ -30,6 +31,7 @@ pub mod deaf;
 mod dripper;
 mod equivocator;
 mod flooder;
+mod forger;
 mod hoarder;
 mod liar;
 mod nullifier;
@@ -46,7 +48,7 @@ use crate::random::Dice;
 
 use deaf::Deaf;
 
-/// All programs by name, [`TWIN`] aside.
+/// All programs that are drawn by name, [`TWIN`] aside.
 pub const NAMES: [&str; 14] = [
     "accuser",
     "bad-block",
@@ -79,6 +81,7 @@ pub fn repertoire() -> Repertoire {
         .add("dripper", behind::<dripper::Dripper>)
         .add("equivocator", behind::<equivocator::Equivocator>)
         .add("flooder", behind::<flooder::Flooder>)
+        .add("forger", behind::<forger::Forger>)
         .add("hoarder", behind::<hoarder::Hoarder>)
         .add("liar", behind::<liar::Liar>)
         .add("nullifier", behind::<nullifier::Nullifier>)
@@ -100,6 +103,7 @@ pub fn marks(program: &str) -> Vec<&'static str> {
         "dripper" => dripper::MARKS.to_vec(),
         "equivocator" => equivocator::MARKS.to_vec(),
         "flooder" => flooder::MARKS.to_vec(),
+        "forger" => forger::MARKS.to_vec(),
         "hoarder" => hoarder::MARKS.to_vec(),
         "liar" => [&liar::MARKS[..], &liar::BLOCKS_MARKS[..]].concat(),
         "nullifier" => nullifier::MARKS.to_vec(),

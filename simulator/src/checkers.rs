@@ -7,6 +7,7 @@
 mod agreement;
 mod bounds;
 mod certificates;
+mod clocks;
 pub mod quorums;
 mod validity;
 mod votes;
@@ -71,6 +72,7 @@ pub struct Checkers {
     violation: Option<Violation>,
     honest: Vec<bool>,
     keys: Vec<PublicKey>,
+    clock_bound_ms: u64,
     agreement: Agreement,
     votes: VoteLaws,
     certificates: CertificateLaws,
@@ -88,6 +90,7 @@ impl Checkers {
             violation: None,
             honest: vec![true; keys.len()],
             keys: keys.to_vec(),
+            clock_bound_ms: founding.genesis.parameters.clock_bound_ms,
             agreement: Agreement::default(),
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
@@ -167,6 +170,10 @@ impl Checkers {
     pub fn sent(&mut self, at: Moment, node: usize, message: &PeerMessage, memo: &mut Memo) {
         let is_honest = self.is_honest(node);
         let (epoch, said) = wire::said(message);
+        if let (true, PeerMessage::Proposal { proposal, .. }) = (is_honest, message) {
+            let finding = self.within_epoch(node, &proposal.header);
+            self.find(at, "epochs", finding);
+        }
         for vote in said.votes {
             self.voted(at, node, epoch, vote);
         }
@@ -190,7 +197,7 @@ impl Checkers {
     }
 
     /// A node told a block to be final.
-    pub fn committed(&mut self, at: Moment, node: usize, committed: &Committed) {
+    pub fn committed(&mut self, at: Moment, node: usize, committed: &Committed, memo: &mut Memo) {
         if !self.is_honest(node) {
             return;
         }
@@ -202,8 +209,43 @@ impl Checkers {
         let Some(header) = committed.executed.header() else { return };
         let (outcome, state) = (*committed.executed.outcome(), committed.executed.state());
         let certificate = committed.certificate.as_ref();
+        let finding = clocks::check(&self.options, self.clock_bound_ms, at, header);
+        self.find(at, "clocks", finding);
+        let finding = self.proven(node, header.epoch, certificate, memo);
+        self.find(at, "certificates", finding);
         let finding = self.handed_over(FinalityBlock { header, outcome, certificate, state });
         self.find(at, "light client", finding);
+    }
+
+    /// Nothing but itself follows the last block of an epoch in that epoch.
+    fn within_epoch(&self, node: usize, header: &Header) -> Finding {
+        match self.epochs.get(&header.epoch) {
+            Some(of) if header.height > of.last() => Err(format!(
+                "node {node} proposes block {} in epoch {}, which ends at {}",
+                header.height,
+                header.epoch,
+                of.last()
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What a node holds to prove that a block is final does so.
+    fn proven(
+        &self,
+        node: usize,
+        epoch: EpochNumber,
+        certificate: Option<&Certificate>,
+        memo: &mut Memo,
+    ) -> Finding {
+        let (Some(certificate), Some(of)) = (certificate, self.epochs.get(&epoch)) else { return Ok(()) };
+        if quorums::is_valid(certificate, &of.context(), of.validators(), memo) {
+            return Ok(());
+        }
+        Err(format!(
+            "node {node} commits a block by a certificate that proves nothing: {}",
+            certificate.claim
+        ))
     }
 
     /// A node starts, and its ledger holds blocks: some that it committed it may never have told anybody of.

@@ -32,3 +32,5 @@ pub mod trace;
 pub mod twins;
 pub mod wire;
 pub mod world;
+#[cfg(feature = "zoo")]
+pub mod zoo;

@@ -4,6 +4,7 @@
 //! did. It keeps no tree and no cache; the root is computed from all entries when somebody asks.
 mod act;
 mod consortium;
+pub mod list;
 mod permits;
 
 use quorate_genesis::Genesis;
@@ -12,7 +13,7 @@ use quorate_primitives::block::{Header, history_leaf};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{List, encode};
 use quorate_primitives::evidence::{EvidenceKind, RecordedEvidence};
-use quorate_primitives::merkle::{Leaf, list_root, tree_root};
+use quorate_primitives::merkle::{Leaf, tree_root};
 use quorate_primitives::receipt::{BalanceAfter, Event, Failure, Receipt, Verdict};
 use quorate_primitives::signed::Verified;
 use quorate_primitives::state::{
@@ -275,7 +276,7 @@ impl Reference {
     /// Root of the list of the first so many blocks.
     #[must_use]
     pub fn history_root(&self, blocks: usize) -> Hash {
-        list_root(self.history.get(..blocks).unwrap_or_default())
+        list::root(self.history.get(..blocks).unwrap_or_default())
     }
 
     /// Root of the state, from all its entries.

@@ -6,7 +6,7 @@ mod serving;
 mod whims;
 
 use quorate_primitives::PublicKey;
-use quorate_replica::Voice;
+use quorate_replica::{Replica, Voice};
 use std::io::Write;
 use std::rc::Rc;
 
@@ -244,6 +244,7 @@ impl World {
             let now = self.env.now;
             let seen = crate::checkers::Seen {
                 status: &status,
+                farthest_vote: node.replica().map(Replica::farthest_vote).unwrap_or_default(),
                 timers: node.timers(),
                 waiting: node.waiting(),
                 is_at_rest: !node.is_busy() && !node.is_paused,

@@ -1,6 +1,7 @@
 //! Rule R2: what the leader of the current view proposes.
 use quorate_primitives::block::Header;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, View};
 
 use super::Core;
@@ -18,7 +19,7 @@ impl Core {
             return;
         }
         let Some(parent) = self.parent_to_build_on() else { return };
-        if parent.height < self.epoch.last {
+        if parent.height < self.epoch.last || zoo::has(Bug::BoundaryChild) {
             self.building = true;
             out.effects.push(Effect::Build { view: self.view, parent, idle: self.idle });
             return;
@@ -84,7 +85,8 @@ impl Core {
             .and_then(|slot| slot.held(ClaimKind::Notarize).or_else(|| slot.held(ClaimKind::Finalize)));
         let between = self.slots.range(parent.next()..self.view.max(parent.next())).rev();
         let skipped = between.filter_map(|(_, slot)| slot.held(ClaimKind::Nullify));
-        of_parent.into_iter().chain(skipped).take(PROOF_MAX).cloned().collect()
+        let most = if zoo::has(Bug::CertificatesKept) { 0 } else { PROOF_MAX };
+        of_parent.into_iter().chain(skipped).take(most).cloned().collect()
     }
 
     /// Goes back over nullified views to a certified block. A notarization wins over a nullification of
@@ -95,7 +97,7 @@ impl Core {
             if let Some(block) = self.certified(view) {
                 return self.parent(view, block);
             }
-            if !self.is_nullified(view) {
+            if !self.is_nullified(view) && !zoo::has(Bug::ViewsSkipped) {
                 return None;
             }
             view = view.previous()?;

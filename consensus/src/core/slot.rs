@@ -1,6 +1,7 @@
 //! What is known of one view, and of one block.
 use quorate_primitives::block::Header;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, View};
 
 use crate::step::Verdict;
@@ -51,6 +52,7 @@ impl Own {
             ClaimKind::Notarize => {
                 self.notarize.is_some() || self.nullify.is_some() || self.finalize.is_some()
             }
+            ClaimKind::Finalize if zoo::has(Bug::FinalizeAfterNullify) => self.finalize.is_some(),
             ClaimKind::Nullify | ClaimKind::Finalize => self.nullify.is_some() || self.finalize.is_some(),
         }
     }

@@ -2,6 +2,7 @@
 use quorate_primitives::block::Header;
 use quorate_primitives::certificate::{Claim, ClaimKind};
 use quorate_primitives::validators::Signers;
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, View};
 
 use super::propose::WANTS_MAX;
@@ -37,10 +38,15 @@ impl Core {
     /// Keeps the first proposal of a view. Its sender and its form were checked.
     pub(crate) fn consider(&mut self, proposal: &Proposal, out: &mut Step) {
         let (view, block) = (proposal.view, proposal.header.id());
-        if view < self.view || self.slots.get(&view).is_some_and(|slot| slot.candidate.is_some()) {
+        let again = |known: Candidate| zoo::has(Bug::SecondProposal) && known.block != block;
+        let taken = |slot: &super::Slot| slot.candidate.is_some_and(|known| !again(known));
+        if view < self.view || self.slots.get(&view).is_some_and(taken) {
             return self.fetched(&proposal.header);
         }
         self.slots.entry(view).or_default().candidate = Some(Candidate { block, parent: proposal.parent });
+        if zoo::has(Bug::SecondProposal) {
+            self.slots.entry(view).or_default().own.notarize = None;
+        }
         self.block_mut(block, view).header = Some(proposal.header.clone());
         if view == self.view && self.idle {
             // The wait for work is over: from here the view takes the normal time.
@@ -98,7 +104,7 @@ impl Core {
             return Finding::Waits(Vec::new());
         };
         let follows = header.height == parent.height.next()
-            && header.height <= self.epoch.last
+            && (header.height <= self.epoch.last || zoo::has(Bug::BoundaryChild))
             && header.time > parent.time;
         if follows { Finding::Follows } else { Finding::Breaks }
     }
@@ -111,7 +117,7 @@ impl Core {
         }
         let mut view = parent.max(self.finalized.0).next();
         while view < self.view && wants.len() < WANTS_MAX {
-            if !self.is_nullified(view) {
+            if !self.is_nullified(view) && !zoo::has(Bug::ViewsSkipped) {
                 wants.push(Want::Certificate { view, kind: ClaimKind::Nullify });
             }
             view = view.next();

@@ -5,6 +5,7 @@ use quorate_primitives::receipt::{Event, Failure};
 use quorate_primitives::state::{
     Asset, AssetId, Capabilities, DECIMALS_MAX, Delegation, Grant, Permission, Scope, StateKey,
 };
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Amount, Hash};
 
 use super::permission::{self, Right};
@@ -99,6 +100,7 @@ pub(crate) fn burn(
     session.debit(from, id, amount)?;
     // Supply is the sum of all balances, so it is never the smaller one.
     let supply = asset.supply.checked_sub(amount).ok_or(Failure::InsufficientFunds)?;
+    let supply = if zoo::has(Bug::SupplyKeptAtBurn) { asset.supply } else { supply };
     session.overlay.put(StateKey::Asset(*id), &Asset { supply, ..asset });
     session.emit(Event::Burned { asset: *id, from: *from, amount })
 }

@@ -4,6 +4,7 @@ use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::merkle::list_root;
 use quorate_primitives::signed::Verified;
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Height, Timestamp};
 
 use super::transaction::{Moment, transaction};
@@ -75,8 +76,10 @@ fn position(height: Height, index: usize, bundle: u16, offset: u16) -> Position 
 /// Removes the markers that have outlived their retention before this block, the oldest first. A
 /// transaction whose marker goes has expired, so it cannot come back.
 fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize) {
-    let outlived =
-        |valid_until: Timestamp| valid_until.saturating_add(moment.marker_retention_ms) < moment.time;
+    let outlived = |valid_until: Timestamp| {
+        let ended = valid_until.saturating_add(moment.marker_retention_ms) < moment.time;
+        ended || zoo::has(Bug::MarkersSweptEarly)
+    };
     let old = base.markers_by_expiry().take(limit).take_while(|(valid_until, _)| outlived(*valid_until));
     old.for_each(|(_, key)| overlay.delete(key.clone()));
     overlay.keep();

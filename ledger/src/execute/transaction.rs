@@ -3,6 +3,7 @@ use quorate_primitives::codec::List;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::transaction::{Assert, SignedTransaction, Transaction};
+use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use std::collections::BTreeSet;
 
@@ -71,7 +72,7 @@ pub(crate) fn transaction(
         overlay.keep();
         return Ok(failed(id, failure.into()));
     }
-    overlay.put(nonce_key, &marker);
+    overlay.put(nonce_key.clone(), &marker);
     overlay.keep();
     let mut session = Session::new(overlay, moment, envelope);
     match run(&mut session, envelope, moment.height) {
@@ -89,6 +90,10 @@ pub(crate) fn transaction(
         }
         Err(fault) => {
             overlay.drop_running();
+            if zoo::has(Bug::NonceFreeAfterFailure) {
+                overlay.delete(nonce_key);
+                overlay.keep();
+            }
             Ok(failed(id, fault))
         }
     }
@@ -111,7 +116,7 @@ fn check_counts(
         return Err(Refusal::WrongChain { expected: moment.chain, found: envelope.chain });
     }
     let valid_until = envelope.valid_until;
-    if valid_until < moment.time {
+    if valid_until < moment.time && !zoo::has(Bug::ExpiredExecuted) {
         return Err(Refusal::Expired { valid_until, now: moment.time });
     }
     let latest = moment.time.saturating_add(moment.ahead_max_ms);
@@ -122,6 +127,7 @@ fn check_counts(
     let by_nonce: Option<Marker> = overlay.get(&StateKey::Nonce(envelope.sender, envelope.nonce));
     let by_id = || overlay.get(&StateKey::Unauthorised(id));
     match by_nonce.filter(|marker| marker.transaction == id).or_else(by_id) {
+        Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(()),
         Some(marker) => Err(Refusal::Duplicate { height: marker.height }),
         None => Ok(()),
     }
@@ -134,6 +140,7 @@ fn check_sender(overlay: &mut Overlay<'_>, envelope: &Transaction, nonce: &State
         return Err(Failure::Unauthorised);
     }
     match overlay.get::<Marker>(nonce) {
+        Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(()),
         Some(_) => Err(Failure::NonceConflict),
         None => Ok(()),
     }

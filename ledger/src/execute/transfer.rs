@@ -4,6 +4,7 @@ use quorate_primitives::address::{AccountId, DepositTag};
 use quorate_primitives::receipt::{Event, Failure};
 use quorate_primitives::state::{AssetId, Capabilities};
 use quorate_primitives::transaction::{Output, Quantity};
+use quorate_primitives::zoo::{self, Bug};
 
 use super::session::{Session, check_amount};
 
@@ -44,7 +45,9 @@ pub(crate) fn many(
     }
     // Nobody has more than the largest amount.
     let sum = outputs.iter().map(|output| output.amount).try_fold(Amount::ZERO, Amount::checked_add);
-    session.debit(&from, asset, sum.ok_or(Failure::InsufficientFunds)?)?;
+    if !zoo::has(Bug::MoneyFromNothing) {
+        session.debit(&from, asset, sum.ok_or(Failure::InsufficientFunds)?)?;
+    }
     outputs.iter().try_for_each(|output| pay(session, from, asset, output))
 }
 

@@ -2,7 +2,6 @@
 use quorate_ledger::{Ledger, Reader};
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::merkle::list_root;
 use quorate_primitives::receipt::Receipt;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::{Hash, Height};
@@ -10,7 +9,7 @@ use quorate_replica::Committed;
 
 use super::Finding;
 use crate::founding::Founding;
-use crate::reference::Reference;
+use crate::reference::{Reference, list};
 use crate::signatures::Memo;
 use crate::wire::short;
 
@@ -82,7 +81,7 @@ impl Validity {
         let expected = self.reference.block(header, outcome.digest(), bundles);
         compare(height, &expected, receipts)?;
         let leaves: Vec<Hash> = expected.iter().map(Receipt::leaf).collect();
-        if outcome.receipts_root != list_root(&leaves) {
+        if outcome.receipts_root != list::root(&leaves) {
             return Err(format!("block {height} has another root of its receipts"));
         }
         self.last = Some(*outcome);

@@ -80,10 +80,12 @@ impl Node {
     fn sign(&mut self, env: &mut Environment, place: (EpochNumber, Hash, u8), claim: Claim) {
         let (epoch, context, index) = place;
         let Some(running) = self.running.as_mut() else { return };
-        if !running.gate.permits(epoch, claim) {
+        let reader = running.replica.ledger().reader();
+        let is_committed = |block: &Hash| reader.height_of(block).ok().flatten().is_some();
+        if let Some(what) = running.gate.lacks(epoch, claim, is_committed) {
             return env.violate(
                 "durable votes",
-                format!("node {} signs {claim}, which is not on its disk", self.id),
+                format!("node {} signs {claim}, but {what} is not on its disk", self.id),
             );
         }
         let vote = claim.sign(&context, index, &self.secret);
@@ -173,7 +175,7 @@ impl Node {
             running.has_committed = true;
         }
         let now = env.now;
-        env.checkers.committed(now, self.id, &committed);
+        env.checkers.committed(now, self.id, &committed, &mut env.memo);
         env.commits.push((self.id, committed));
     }
 
