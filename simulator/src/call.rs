@@ -110,3 +110,25 @@ pub fn read_standing(answer: &[u8]) -> Result<(Head, TransactionStatus), String>
     let unjustified = |error: ErrorObject| error.to_string();
     Ok((head.map_err(unjustified)?, status.map_err(unjustified)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_of_a_result_and_an_error_is_an_answer() {
+        let read = |text: &str| read::<u64>(text.as_bytes());
+        assert_eq!(read(r#"{"jsonrpc":"2.0","id":1,"result":7}"#), Ok(Ok(7)));
+        assert!(read(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#).unwrap().is_err());
+        for wrong in [
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":2,"result":7}"#,
+            r#"{"jsonrpc":"1.0","id":1,"result":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":7,"error":{"code":1,"message":"no"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":"7"}"#,
+            "",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -13,10 +13,10 @@ mod validity;
 mod votes;
 
 use quorate_ledger::{Executed, Ledger, State};
+use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::evidence::Accusation;
-use quorate_primitives::address::AccountId;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
 use quorate_primitives::receipt::Receipt;
 use quorate_primitives::validators::ValidatorSet;

@@ -17,8 +17,8 @@ use std::rc::Rc;
 
 use crate::coverage::Marks;
 use crate::founding::Founding;
-use crate::options::{ClientOptions, Options};
 use crate::node::Asker;
+use crate::options::{ClientOptions, Options};
 use crate::random::{Dice, Stream};
 use crate::signatures::Presigned;
 use crate::time::{BEGIN_MS, Moment};

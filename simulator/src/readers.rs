@@ -8,14 +8,13 @@ pub mod malformed;
 pub mod mutation;
 pub mod question;
 
-use quorate_primitives::light::TrustedEpoch;
 use quorate_primitives::state::Parameters;
 use quorate_rpc::Verifier;
-use quorate_rpc::verify::Reached;
 use serde_json::Value;
 use std::rc::Rc;
 
 use crate::checkers::Checkers;
+use crate::checkers::reads::Proven;
 use crate::founding::Founding;
 use crate::options::{Options, ReadOptions};
 use crate::random::{Dice, Stream};
@@ -78,7 +77,8 @@ impl Readers {
         if self.dice.chance(self.options.forgetful_permille) {
             self.verifier = newcomer(&self.founding);
         }
-        question::draw(&self.founding, checkers, &mut self.dice)
+        let newest = self.verifier.newest().number();
+        question::draw(&self.founding, checkers, newest, &mut self.dice)
     }
 
     /// What the one who asks believes.
@@ -87,15 +87,11 @@ impl Readers {
         &self.verifier
     }
 
-    /// The newest epoch whose validators are known.
-    #[must_use]
-    pub fn newest(&self) -> &TrustedEpoch {
-        self.verifier.newest()
-    }
-
-    /// A later epoch is verified.
-    pub fn learn(&mut self, reached: Reached) {
-        self.verifier.learn(reached.epoch);
+    /// Something is verified: another epoch is to be believed from now on.
+    pub fn learn(&mut self, proven: Proven) {
+        if let Proven::Epoch(epoch) = proven {
+            self.verifier.learn(*epoch);
+        }
     }
 
     /// Damages an answer in some cases: each time in another way.

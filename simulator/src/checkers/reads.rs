@@ -256,3 +256,27 @@ impl Checkers {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(height: u64, certified: Option<u64>) -> (Height, Option<Height>) {
+        (Height::new(height), certified.map(Height::new))
+    }
+
+    #[test]
+    fn a_node_that_goes_back_while_it_runs_is_found() {
+        let mut heads = Heads::default();
+        assert_eq!(heads.named((0, 1), head(5, Some(4))), Ok(()));
+        assert_eq!(heads.named((0, 1), head(6, Some(4))), Ok(()));
+        assert!(heads.named((0, 1), head(5, Some(5))).is_err());
+        assert!(heads.named((0, 1), head(6, None)).is_err());
+        assert_eq!(
+            heads.named((0, 2), head(3, None)),
+            Ok(()),
+            "another life begins with what is on the disk"
+        );
+        assert_eq!(heads.named((1, 1), head(1, None)), Ok(()));
+    }
+}

@@ -245,12 +245,7 @@ impl Node {
     }
 
     /// The replica has said what became of a transaction.
-    pub(super) fn replied(
-        &mut self,
-        env: &mut Environment,
-        ticket: u64,
-        outcome: Result<Admitted, Refusal>,
-    ) {
+    pub(super) fn replied(&mut self, env: &mut Environment, ticket: u64, outcome: Result<Admitted, Refusal>) {
         let Some(running) = self.running.as_mut() else { return };
         let Some(Ticket { call, id, valid_until, reply }) = running.api.tickets.remove(&ticket) else {
             return;

@@ -11,11 +11,9 @@ use crate::client::specimen;
 use crate::founding::Founding;
 use crate::random::Dice;
 
-/// Longest request that a node accepts, in bytes.
-const REQUEST_BYTES_MAX: usize = 1024 * 1024;
-/// Longest answer that a node gives, in bytes.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Number of kinds.
+/// So many transactions of one byte are longer than any request that a node accepts.
+const TRANSACTIONS_TOO_LONG: usize = 262_144;
+/// Number of kinds of requests.
 const KINDS: u64 = 16;
 
 /// What must come back.
@@ -50,13 +48,11 @@ impl Malformed {
     /// # Errors
     /// Why it is not.
     pub fn check(&self, answer: &[u8]) -> Result<(), String> {
-        if answer.len() > ANSWER_BYTES_MAX {
-            return Err(format!("an answer of {} bytes", answer.len()));
-        }
         if self.expected == Expected::Silence {
             return if answer.is_empty() { Ok(()) } else { Err(shown(answer)) };
         }
-        let read: Value = serde_json::from_slice(answer).map_err(|why| format!("{why}: {}", shown(answer)))?;
+        let read: Value =
+            serde_json::from_slice(answer).map_err(|why| format!("{why}: {}", shown(answer)))?;
         let is_right = match (&read, self.expected) {
             (_, Expected::Anything) => true,
             (Value::Array(answers), Expected::Error) => {
@@ -108,7 +104,11 @@ impl Draw<'_> {
             1 => self.noise(),
             2 => {
                 let name = if self.dice.coin() { "tx_steal".to_owned() } else { "x".repeat(100_000) };
-                ("malformed: unknown method", call::request(&name, &json!([])), Expected::Kind(MethodNotFound))
+                (
+                    "malformed: unknown method",
+                    call::request(&name, &json!([])),
+                    Expected::Kind(MethodNotFound),
+                )
             }
             3 => self.wrong_type(),
             4 => self.huge_number(),
@@ -120,8 +120,10 @@ impl Draw<'_> {
                 ("malformed: subscription without a socket", bytes, Expected::Kind(InvalidRequest))
             }
             8 => {
-                let text = r#"{"jsonrpc":"2.0","method":"tx_submit","params":["00"]}"#;
-                ("malformed: asks for no answer", text.as_bytes().to_vec(), Expected::Silence)
+                // An id that is none counts as not given.
+                let id = if self.dice.coin() { r#""id":{},"# } else { "" };
+                let text = format!(r#"{{"jsonrpc":"2.0",{id}"method":"tx_submit","params":["00"]}}"#);
+                ("malformed: asks for no answer", text.into_bytes(), Expected::Silence)
             }
             9 => self.envelope(),
             10 => self.keys(),
@@ -207,8 +209,7 @@ impl Draw<'_> {
         let depth = [33, 200, 100_000][self.dice.index(3)];
         let (open, close) = if self.dice.coin() { ("[", "]") } else { ("{\"a\":", "}") };
         let nested = format!("{}1{}", open.repeat(depth), close.repeat(depth));
-        let text =
-            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tx_submitMany","params":[{nested}]}}"#);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tx_submitMany","params":[{nested}]}}"#);
         let text = if self.dice.coin() { text } else { nested };
         ("malformed: nested too deep", text.into_bytes(), Expected::Kind(ErrorKind::InvalidRequest))
     }
@@ -228,7 +229,6 @@ impl Draw<'_> {
         let all = [
             json!({ "id": 1, "method": "chain_head" }),
             json!({ "jsonrpc": "1.0", "id": 1, "method": "chain_head" }),
-            json!({ "jsonrpc": "2.0", "id": {}, "method": "chain_head" }),
             json!({ "jsonrpc": "2.0", "id": 1, "method": 7 }),
             json!({ "jsonrpc": "2.0", "id": 1 }),
             json!({ "jsonrpc": "2.0", "id": 1, "method": "chain_head", "params": 5 }),
@@ -280,12 +280,34 @@ impl Draw<'_> {
     fn many(&mut self) -> Kind {
         let (count, expected) = match self.dice.below(3) {
             0 => (SUBMIT_MANY_MAX.saturating_add(1), Expected::Kind(ErrorKind::InvalidParams)),
-            1 if self.dice.chance(100) => {
-                (REQUEST_BYTES_MAX / 4, Expected::Kind(ErrorKind::RequestTooLarge))
-            }
+            1 if self.dice.chance(100) => (TRANSACTIONS_TOO_LONG, Expected::Kind(ErrorKind::RequestTooLarge)),
             _ => (3, Expected::EachItsOwn),
         };
         let bytes = call::request("tx_submitMany", &json!({ "transactions": vec!["00"; count] }));
         ("malformed: many transactions", bytes, expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_error_that_is_due_is_taken() {
+        let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"no method"}}"#;
+        let result = br#"{"jsonrpc":"2.0","id":1,"result":7}"#;
+        let check = |expected, answer: &[u8]| {
+            let malformed = Malformed { mark: "malformed: envelope", bytes: Vec::new(), expected };
+            malformed.check(answer).is_ok()
+        };
+        assert!(check(Expected::Error, error));
+        assert!(check(Expected::Kind(ErrorKind::MethodNotFound), error));
+        assert!(check(Expected::Silence, b""));
+        assert!(!check(Expected::Error, result));
+        assert!(!check(Expected::Kind(ErrorKind::InvalidParams), error));
+        assert!(!check(Expected::Error, b""));
+        assert!(!check(Expected::Error, b"[]"));
+        assert!(!check(Expected::Silence, error));
+        assert!(!check(Expected::Anything, b"not json"));
     }
 }

@@ -137,7 +137,9 @@ fn places(answer: &Value, is_wanted: &dyn Fn(&str, &Value) -> bool) -> Vec<Strin
         }
         match value {
             Value::Object(fields) => {
-                left.extend(fields.iter().map(|(name, value)| (format!("{path}/{name}"), name.clone(), value)));
+                left.extend(
+                    fields.iter().map(|(name, value)| (format!("{path}/{name}"), name.clone(), value)),
+                );
             }
             Value::Array(elements) => {
                 let elements = elements.iter().enumerate();
@@ -206,5 +208,37 @@ fn other_value(value: &Value) -> Value {
             Err(_) => Value::String(format!("{text}x")),
         },
         Value::Null | Value::Array(_) | Value::Object(_) => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+    use serde_json::json;
+
+    #[test]
+    fn every_way_damages_an_answer_that_has_all_parts() {
+        let answer = json!({
+            "height": "7",
+            "values": [{ "key": "00112233445566778899" }, { "key": "ffeeddccbbaa99887766" }],
+            "proof": { "certified": "0102030405060708090a0b0c0d0e0f10" },
+        });
+        let other = json!("ffff030405060708090a0b0c0d0e0f10");
+        let mut dice = Dice::new(1, Stream::Readers);
+        for mutation in Mutation::ALL {
+            let mut damaged = answer.clone();
+            assert!(mutation.apply(&mut damaged, std::slice::from_ref(&other), &mut dice), "{mutation:?}");
+            assert_ne!(damaged, answer, "{mutation:?}");
+        }
+    }
+
+    #[test]
+    fn canonical_bytes_are_told_from_words() {
+        assert_eq!(bytes_of("00112233445566ff"), Some(vec![0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0xff]));
+        assert_eq!(text_of(&[0, 0x1f]), "001f");
+        for word in ["final", "0011", "00112233445566f", "0x00112233445566"] {
+            assert_eq!(bytes_of(word), None, "{word}");
+        }
     }
 }

@@ -40,8 +40,8 @@ pub enum Question {
     Transaction(Hash),
     /// That a block is final; the newest certified one without a height.
     Finality(Option<Height>),
-    /// The handovers that follow the newest epoch that is known.
-    Epochs,
+    /// At most so many handovers, from that into an epoch on.
+    Epochs(EpochNumber, u32),
     /// The newest block.
     Head,
     /// A block by its height, with its bundles or without.
@@ -70,7 +70,7 @@ impl Question {
             Self::Evidence => "read: evidence",
             Self::Transaction(_) => "read: transaction",
             Self::Finality(_) => "read: finality",
-            Self::Epochs => "read: epochs",
+            Self::Epochs(..) => "read: epochs",
             Self::Head => "read: head",
             Self::Block(..) | Self::BlockOf(_) => "read: block",
             Self::Validators(_) => "read: validators",
@@ -80,9 +80,9 @@ impl Question {
         }
     }
 
-    /// Method and parameters. `next` is the first epoch that is not known.
+    /// Method and parameters.
     #[must_use]
-    pub fn call(&self, next: EpochNumber) -> (&'static str, Value) {
+    pub fn call(&self) -> (&'static str, Value) {
         match self {
             Self::Values(keys) => {
                 let keys: Vec<HexBytes> = keys.iter().map(HexBytes::of).collect();
@@ -95,7 +95,9 @@ impl Question {
             Self::Transaction(id) => ("tx_get", json!({ "tx_id": Shown(*id), "proof": true })),
             Self::Finality(None) => ("chain_getFinality", json!([])),
             Self::Finality(Some(height)) => ("chain_getFinality", json!({ "height": Decimal(*height) })),
-            Self::Epochs => ("chain_getEpochs", json!({ "from": Decimal(next), "limit": EPOCHS_MAX })),
+            Self::Epochs(from, limit) => {
+                ("chain_getEpochs", json!({ "from": Decimal(*from), "limit": limit }))
+            }
             Self::Head => ("chain_head", json!({})),
             Self::Block(height, bodies) => {
                 ("chain_getBlock", json!({ "height": height.get(), "bodies": bodies }))
@@ -136,6 +138,7 @@ impl Question {
             (Self::Finality(Some(height)) | Self::Block(height, _), ErrorKind::NotFound) => {
                 *height == Height::ZERO || *height > head
             }
+            (Self::Other("chain_getHeader"), ErrorKind::NotFound) => head == Height::ZERO,
             (Self::BlockOf(id), ErrorKind::NotFound) => {
                 let mut known = (1..=head.get()).filter_map(|height| checkers.block_at(Height::new(height)));
                 !known.any(|block| block == *id)
@@ -191,9 +194,10 @@ impl Question {
                 None => return Ok(None),
             },
             Self::Finality(height) => verify_finality(*height, verifier, answer)?,
-            Self::Epochs => {
+            Self::Epochs(from, limit) => {
                 let page = typed::<EpochsAnswer>(answer)?;
-                match Verifier::follow(verifier.newest(), EPOCHS_MAX, &page)? {
+                let before = verifier.up_to(from.previous().unwrap_or_default());
+                match Verifier::follow(before, *limit, &page)? {
                     Some(reached) => Proven::Epoch(Box::new(reached.epoch)),
                     None => return Ok(None),
                 }
@@ -237,7 +241,12 @@ struct Draw<'a> {
 }
 
 /// What is asked next.
-pub(super) fn draw(founding: &Founding, checkers: &Checkers, dice: &mut Dice) -> Question {
+pub(super) fn draw(
+    founding: &Founding,
+    checkers: &Checkers,
+    newest: EpochNumber,
+    dice: &mut Dice,
+) -> Question {
     let mut draw = Draw { founding, checkers, dice };
     match draw.dice.below(20) {
         0 | 1 => Question::Values(draw.keys()),
@@ -247,7 +256,7 @@ pub(super) fn draw(founding: &Founding, checkers: &Checkers, dice: &mut Dice) ->
         6 => Question::Evidence,
         7..=9 => Question::Transaction(draw.transaction()),
         10 => Question::Finality(draw.dice.chance(700).then(|| draw.height())),
-        11 => Question::Epochs,
+        11 => Question::Epochs(newest.next(), EPOCHS_MAX),
         12 => Question::Head,
         13 => Question::Block(draw.height(), draw.dice.coin()),
         14 => Question::BlockOf(draw.block()),

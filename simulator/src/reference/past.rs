@@ -107,3 +107,17 @@ impl Reference {
 pub fn set_bytes(members: &[Validator]) -> Vec<u8> {
     encode(&members.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_that_of_the_last_change_up_to_its_height() {
+        let (key, mut past) = (StateKey::Parameters, Past::default());
+        past.note(key.clone(), Height::new(2), Some(vec![2]));
+        past.note(key.clone(), Height::new(4), None);
+        let found: Vec<_> = (1..=5).map(|height| past.at(&key, Height::new(height)).cloned()).collect();
+        assert_eq!(found, [None, Some(vec![2]), Some(vec![2]), None, None]);
+    }
+}

@@ -1,10 +1,10 @@
 //! Readers and nodes.
-use quorate_primitives::Height;
+use quorate_primitives::{EpochNumber, Height};
 use quorate_rpc::json::{
-    AssetPage, Block, ChainInfo, EpochsAnswer, Head, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
+    AssetPage, Block, ChainInfo, Head, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
     TransactionAnswer, TransactionState, TransactionStatus, ValidatorsAnswer,
 };
-use quorate_rpc::{Distrust, ErrorObject, Verifier};
+use quorate_rpc::{Distrust, ErrorObject};
 use serde_json::{Value, json};
 
 use super::World;
@@ -45,7 +45,7 @@ impl World {
 
     /// Asks for the newest block and for something else. An error of a whole request is one of the node.
     fn question(&mut self, node: usize, question: &Question) -> Option<(Head, call::Said<Value>)> {
-        let (method, parameters) = question.call(self.readers.newest().number().next());
+        let (method, parameters) = question.call();
         let request = call::both(("chain_head", &json!([])), (method, &parameters));
         let answer = self.ask(node, Asker::Nobody, request)?;
         match call::read_both::<Head, Value>(&answer) {
@@ -64,8 +64,7 @@ impl World {
     /// A node says that it cannot answer.
     fn take_refusal(&mut self, node: usize, question: &Question, head: &Head, error: &ErrorObject) {
         let heights = (head.height.0, head.certified_height.map(|certified| certified.0));
-        let may_fail =
-            error.kind().is_some_and(|kind| question.may_fail(kind, heights, &self.env.checkers));
+        let may_fail = error.kind().is_some_and(|kind| question.may_fail(kind, heights, &self.env.checkers));
         if may_fail {
             self.env.marks.hit("read: not there");
         } else {
@@ -90,9 +89,7 @@ impl World {
         let now = self.env.now;
         self.env.checkers.proven(now, node, &proven);
         self.damage_answer(node, question, answer, &proven);
-        if let (Question::Epochs, Ok(page)) = (question, typed::<EpochsAnswer>(answer)) {
-            self.follow_epochs(node, &page);
-        }
+        self.readers.learn(proven);
     }
 
     fn distrust(&mut self, node: usize, question: &Question, distrust: &Distrust) {
@@ -100,7 +97,7 @@ impl World {
         self.env.violate("proofs", detail);
     }
 
-    /// Verifies an answer, if need be after the epochs that it speaks of.
+    /// Verifies an answer, if need be after the epoch that it speaks of was reached.
     fn verify(
         &mut self,
         node: usize,
@@ -108,39 +105,33 @@ impl World {
         answer: &Value,
     ) -> Result<Option<Proven>, Distrust> {
         match question.verify(self.readers.verifier(), answer) {
-            Err(Distrust::UnknownEpoch { .. }) => {
-                self.reach_newest(node);
+            Err(Distrust::UnknownEpoch { epoch, .. }) => {
+                self.reach(node, epoch);
                 question.verify(self.readers.verifier(), answer)
             }
             other => other,
         }
     }
 
-    /// Follows the handovers of a node, page by page, to the newest epoch that it knows.
-    fn reach_newest(&mut self, node: usize) {
+    /// Follows the handovers of a node, page by page, from the newest epoch that is known up to this one.
+    fn reach(&mut self, node: usize, epoch: EpochNumber) {
         loop {
-            let before = self.readers.newest().number();
-            let Some((_, Ok(answer))) = self.question(node, &Question::Epochs) else { return };
-            match typed::<EpochsAnswer>(&answer) {
-                Ok(page) => self.follow_epochs(node, &page),
-                Err(distrust) => return self.distrust(node, &Question::Epochs, &distrust),
+            let before = self.readers.verifier().up_to(epoch).number();
+            let left = u32::try_from(epoch.distance_from(before)).unwrap_or(u32::MAX).min(EPOCHS_MAX);
+            if left == 0 {
+                return self.env.marks.hit("read: followed the epochs");
             }
-            if self.readers.newest().number() == before {
-                return;
+            let question = Question::Epochs(before.next(), left);
+            let Some((_, Ok(answer))) = self.question(node, &question) else { return };
+            match question.verify(self.readers.verifier(), &answer) {
+                Ok(Some(proven)) => {
+                    let now = self.env.now;
+                    self.env.checkers.proven(now, node, &proven);
+                    self.readers.learn(proven);
+                }
+                Ok(None) => return,
+                Err(distrust) => return self.distrust(node, &question, &distrust),
             }
-            self.env.marks.hit("read: followed the epochs");
-        }
-    }
-
-    fn follow_epochs(&mut self, node: usize, page: &EpochsAnswer) {
-        match Verifier::follow(self.readers.newest(), EPOCHS_MAX, page) {
-            Ok(Some(reached)) => {
-                let now = self.env.now;
-                self.env.checkers.proven(now, node, &Proven::Epoch(Box::new(reached.epoch.clone())));
-                self.readers.learn(reached);
-            }
-            Ok(None) => {}
-            Err(distrust) => self.distrust(node, &Question::Epochs, &distrust),
         }
     }
 
@@ -175,8 +166,9 @@ impl World {
         let now = self.env.now;
         self.env.checkers.said(now, life, &Said::Head(head));
         let heard = match question {
-            Question::Block(..) | Question::BlockOf(_) => typed::<Block>(answer)
-                .map(|block| self.env.checkers.said(now, life, &Said::Block(&block))),
+            Question::Block(..) | Question::BlockOf(_) => {
+                typed::<Block>(answer).map(|block| self.env.checkers.said(now, life, &Said::Block(&block)))
+            }
             Question::Validators(_) => typed::<ValidatorsAnswer>(answer)
                 .map(|set| self.env.checkers.said(now, life, &Said::Validators(head, &set))),
             Question::Standing(_) => typed::<TransactionStatus>(answer)
@@ -198,7 +190,7 @@ impl World {
             | Question::Asset(_)
             | Question::Evidence
             | Question::Finality(_)
-            | Question::Epochs => return,
+            | Question::Epochs(..) => return,
         };
         match heard {
             Ok(()) => self.env.marks.hit(question.mark()),

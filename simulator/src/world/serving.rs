@@ -1,7 +1,7 @@
 //! Clients and nodes.
 use quorate_primitives::{Hash, Height, Timestamp};
 use quorate_rpc::json::{Submitted, TransactionAnswer, TransactionState, TransactionStatus};
-use quorate_rpc::{ErrorKind, ErrorObject};
+use quorate_rpc::{ErrorKind, ErrorObject, Limits};
 
 use super::World;
 use crate::call;
@@ -59,8 +59,16 @@ impl World {
     /// Hands a request to a node, and notes the answer if it comes at once.
     pub(super) fn ask(&mut self, node: usize, asker: Asker, request: Vec<u8>) -> Option<Vec<u8>> {
         let answer = self.nodes[node].call(&mut self.env, asker, request)?;
-        self.env.note(Some(node), What::Note("says", asker.word(), digest(&answer)));
+        self.hear(node, asker, &answer);
         Some(answer)
+    }
+
+    fn hear(&mut self, node: usize, asker: Asker, answer: &[u8]) {
+        self.env.note(Some(node), What::Note("says", asker.word(), digest(answer)));
+        let longest = usize::try_from(Limits::default().response_bytes).unwrap_or(usize::MAX);
+        if answer.len() > longest {
+            self.complain(node, "anything", &format!("an answer of {} bytes", answer.len()));
+        }
     }
 
     /// A client that heard nothing looks at another node, and hands its transaction in there. If that does
@@ -137,7 +145,7 @@ impl World {
     /// Hands on what nodes answered later than at once.
     pub(super) fn take_answers(&mut self) {
         for (node, asker, answer) in std::mem::take(&mut self.env.answers) {
-            self.env.note(Some(node), What::Note("says", asker.word(), digest(&answer)));
+            self.hear(node, asker, &answer);
             self.take_answer(node, asker, &answer);
         }
     }
