@@ -194,8 +194,8 @@ impl Node {
         let polled = catch_unwind(AssertUnwindSafe(|| (&mut call.answer).now_or_never()));
         let answer = match polled {
             Ok(None) => {
-                self.take_transactions(env, number);
-                return None;
+                let is_answered = self.take_transactions(env, number);
+                return if is_answered { self.poll_call(env, number) } else { None };
             }
             Ok(Some(answer)) => Some(answer),
             Err(_) => {
@@ -208,18 +208,19 @@ impl Node {
         answer.filter(|_| env.checkers.is_honest(self.id) && !self.store.is_broken())
     }
 
-    /// Proves the signatures of the transactions that a call has handed in, and passes them on.
-    fn take_transactions(&mut self, env: &mut Environment, call: u64) {
-        let Some(running) = self.running.as_mut() else { return };
+    /// Proves the signatures of the transactions that a call has handed in, and passes them on. Whether one
+    /// was refused at once.
+    fn take_transactions(&mut self, env: &mut Environment, call: u64) -> bool {
+        let Some(running) = self.running.as_mut() else { return false };
         let taken = std::mem::take(&mut running.api.desk.known().taken);
         let mut is_answered = false;
         for Taken { transaction, reply } in taken {
             let (id, valid_until) = (transaction.id(), transaction.transaction().valid_until);
-            let refused = match env.memo.transaction(transaction) {
-                None => Some(ErrorKind::BadSignature.into()),
+            let refused: ApiError = match env.memo.transaction(transaction) {
+                None => ErrorKind::BadSignature.into(),
                 Some(_) if running.inbox.len() >= INBOX_MAX => {
                     env.marks.hit("inbox full");
-                    Some(ApiError::from(ErrorKind::Busy).retry_after(RETRY_MS))
+                    ApiError::from(ErrorKind::Busy).retry_after(RETRY_MS)
                 }
                 Some(transaction) => {
                     let ticket = running.api.number();
@@ -229,11 +230,10 @@ impl Node {
                 }
             };
             is_answered = true;
-            let _ = reply.send(refused.map_or(Ok(()), Err));
+            // Whoever gave up no longer listens.
+            let _ = reply.send(Err(refused));
         }
-        if is_answered {
-            self.end_call(env, call);
-        }
+        is_answered
     }
 
     fn end_call(&mut self, env: &mut Environment, number: u64) {

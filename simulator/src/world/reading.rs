@@ -92,7 +92,17 @@ impl World {
         self.readers.learn(proven);
     }
 
+    /// A client does not believe a node. Blocks and transactions are read from the store, which may hold the
+    /// first blocks of an epoch before the node tells of them and hands that epoch over: then a wallet asks
+    /// again.
     fn distrust(&mut self, node: usize, question: &Question, distrust: &Distrust) {
+        let told = self.nodes.get(node).and_then(|node| node.published()).map(|(head, _)| head);
+        let newest = told.map(|told| self.env.checkers.epoch_of(told.next()));
+        if let Distrust::UnknownEpoch { epoch, .. } = distrust
+            && newest.is_some_and(|newest| *epoch > newest)
+        {
+            return self.env.marks.hit("read: epoch that is not told yet");
+        }
         let detail = format!("node {node} was asked for {question:?}, and nobody believes it: {distrust}");
         self.env.violate("proofs", detail);
     }
