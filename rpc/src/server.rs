@@ -285,7 +285,7 @@ struct Desk {
 impl Desk {
     async fn respond(mut self, request: http::Request<Incoming>) -> Result<HttpResponse, Infallible> {
         let answered = match self.admit(request).await {
-            Ok(request) => self.service.call(request).await,
+            Ok(request) => self.service.call(request).await.map(gate::silence),
             Err(Turned { why, response }) => {
                 self.observer.refused(why);
                 return Ok(*response);

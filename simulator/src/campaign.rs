@@ -130,6 +130,52 @@ pub fn run(plan: Plan, mut each: impl FnMut(Task, Report) -> bool) {
     });
 }
 
+/// Marks of what clients must have read, refused and been refused.
+const READS: [&str; 42] = [
+    "read: values of the state",
+    "read: account",
+    "read: balances",
+    "read: asset",
+    "read: evidence",
+    "read: transaction",
+    "read: finality",
+    "read: head",
+    "read: block",
+    "read: validators",
+    "read: standing",
+    "read: list of assets",
+    "read: how the node is",
+    "read: proven absence",
+    "read: not there",
+    "read: proof of an end that was waited for",
+    "refused: bit changed",
+    "refused: bytes missing",
+    "refused: bytes added",
+    "refused: bytes exchanged",
+    "refused: other certificate",
+    "refused: elements swapped",
+    "refused: element missing",
+    "refused: element repeated",
+    "refused: other value",
+    "refused: part left out",
+    "malformed: cut off",
+    "malformed: changed bytes",
+    "malformed: unknown method",
+    "malformed: wrong type",
+    "malformed: huge number",
+    "malformed: nested too deep",
+    "malformed: batch",
+    "malformed: subscription without a socket",
+    "malformed: asks for no answer",
+    "malformed: envelope",
+    "malformed: state keys",
+    "malformed: transaction",
+    "malformed: forged signature",
+    "malformed: many transactions",
+    "malformed: limit out of range",
+    "malformed: not hexadecimal",
+];
+
 /// Marks that a campaign of a profile must have met, or it has proven nothing.
 #[must_use]
 pub fn owed(profile: Profile) -> Vec<&'static str> {
@@ -154,6 +200,8 @@ pub fn owed(profile: Profile) -> Vec<&'static str> {
             "governance removes",
             "governance rotates a key",
             "reply: refused",
+            "read: epochs",
+            "read: followed the epochs",
         ],
         Profile::Storage => &[
             "crash between steps",
@@ -166,14 +214,21 @@ pub fn owed(profile: Profile) -> Vec<&'static str> {
         ],
         Profile::Byzantine => &["peer banned", "evidence of two notarize votes", "invalid signature found"],
         Profile::Twins => return twins::MARKS.to_vec(),
-        Profile::Reconfigure => &["governance adds", "governance removes", "governance rotates a key"],
+        Profile::Reconfigure => &[
+            "governance adds",
+            "governance removes",
+            "governance rotates a key",
+            "read: epochs",
+            "read: followed the epochs",
+        ],
         Profile::ExactQuorum => &["crash between steps"],
         Profile::Correlated => &["lost vote log begun anew", "power lost"],
         Profile::Poison => &["reply: refused", "asked mint", "asked burn", "wrong: used nonce"],
     };
     let network = matches!(profile, Profile::Lite | Profile::Swarm);
     let common = common.into_iter().filter(|mark| network || *mark != "packet twice");
-    common.chain(more.iter().copied()).collect()
+    let reads = READS.iter().copied().filter(|_| network);
+    common.chain(more.iter().copied()).chain(reads).collect()
 }
 
 /// Marks that a campaign owes and did not meet; none is owed by a campaign of less than [`OWING_RUNS`].

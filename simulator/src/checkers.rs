@@ -9,14 +9,17 @@ mod bounds;
 mod certificates;
 mod clocks;
 pub mod quorums;
+pub mod reads;
 mod validity;
 mod votes;
 
 use quorate_ledger::{Executed, Ledger, State};
+use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
+use quorate_primitives::receipt::Receipt;
 use quorate_primitives::validators::ValidatorSet;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 use quorate_replica::{Committed, PeerMessage};
@@ -34,6 +37,7 @@ pub use bounds::Seen;
 
 use agreement::Agreement;
 use certificates::CertificateLaws;
+use reads::Heads;
 use validity::Validity;
 use votes::VoteLaws;
 
@@ -77,6 +81,7 @@ pub struct Checkers {
     votes: VoteLaws,
     certificates: CertificateLaws,
     validity: Validity,
+    heads: Heads,
     /// Draws of programs that do not follow the protocol.
     pub puppet_dice: Dice,
 }
@@ -95,6 +100,7 @@ impl Checkers {
             votes: VoteLaws::default(),
             certificates: CertificateLaws::default(),
             validity: Validity::new(founding),
+            heads: Heads::default(),
             puppet_dice: Dice::new(seed, Stream::Puppets),
             before: None,
             sets: (Height::ZERO, vec![founding.trusted.validators().clone(); 3]),
@@ -386,6 +392,24 @@ impl Checkers {
     #[must_use]
     pub fn height_of(&self, transaction: &Hash) -> Option<Height> {
         self.agreement.height_of(transaction)
+    }
+
+    /// What the transactions of a final block did.
+    #[must_use]
+    pub fn receipts(&self, height: Height) -> &[Receipt] {
+        self.validity.receipts(height)
+    }
+
+    /// Accounts that there are.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.validity.reference().accounts()
+    }
+
+    /// The epoch of a height.
+    #[must_use]
+    pub fn epoch_of(&self, height: Height) -> EpochNumber {
+        let before = height.previous().map_or(0, Height::get);
+        EpochNumber::new(before.checked_div(self.options.epoch_length).unwrap_or_default())
     }
 
     /// What can only be said when the run is over.

@@ -7,16 +7,17 @@
 //! for the ledger to see to.
 mod workload;
 
-use quorate_ledger::Refusal as Ledger;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height, Timestamp};
-use quorate_replica::{Admitted, Committed, Refusal};
+use quorate_replica::Committed;
+use quorate_rpc::{ErrorKind, ErrorObject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::coverage::Marks;
 use crate::founding::Founding;
+use crate::node::Asker;
 use crate::options::{ClientOptions, Options};
 use crate::random::{Dice, Stream};
 use crate::signatures::Presigned;
@@ -64,10 +65,21 @@ pub struct Request {
 pub struct Submission {
     /// To which node.
     pub node: usize,
-    /// Comes back with the reply.
-    pub ticket: u64,
+    /// Who gets the answer.
+    pub asker: Asker,
     /// The transaction.
     pub transaction: Verified<SignedTransaction>,
+}
+
+/// What a client does after it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It waits, or has no more to do.
+    Rest,
+    /// It asks the same node how the transaction stands.
+    Look,
+    /// It complains: no honest node says this.
+    Complain,
 }
 
 /// All clients.
@@ -178,6 +190,23 @@ impl Clients {
         self.dice.pick(&self.nodes).copied().unwrap_or_default()
     }
 
+    /// A node, and not the one that did not answer, if there is another.
+    fn other_node(&mut self, last: Option<usize>) -> usize {
+        let node = self.any_node();
+        if Some(node) != last {
+            return node;
+        }
+        let position = self.nodes.iter().position(|known| *known == node).unwrap_or_default();
+        let next = position.saturating_add(1).checked_rem(self.nodes.len()).unwrap_or_default();
+        self.nodes.get(next).copied().unwrap_or(node)
+    }
+
+    /// For how long a client waits for a node, in ms.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.options.patience_ms
+    }
+
     fn open_of(&self, client: usize) -> usize {
         self.open
             .iter()
@@ -227,7 +256,8 @@ impl Clients {
         let numbers: Vec<usize> = self.open.iter().copied().filter(overdue).collect();
         let mut asked = Vec::new();
         for number in numbers {
-            let node = self.any_node();
+            let last = self.requests.get(number).map(|request| request.node);
+            let node = self.other_node(last);
             if let Some(request) = self.requests.get_mut(number) {
                 request.node = node;
                 request.deadline = now.after_ms(self.options.patience_ms);
@@ -250,40 +280,48 @@ impl Clients {
         self.requests.get(number)
     }
 
-    /// A node replied to a submission. The transaction and its height, if the node said that it is final.
-    pub fn replied(
-        &mut self,
-        ticket: u64,
-        outcome: &Result<Admitted, Refusal>,
-        now: Moment,
-    ) -> Option<(Hash, Height)> {
-        let number = usize::try_from(ticket).ok()?;
-        let request = self.requests.get_mut(number).filter(|request| request.state == State::Open)?;
-        match outcome {
-            Ok(Admitted::AlreadyCommitted { height }) => {
-                let id = request.transaction.id();
-                self.close(number, State::Final(*height), now);
-                return Some((id, *height));
-            }
-            Ok(Admitted::Pending | Admitted::AlreadyPending) => request.is_admitted = true,
-            Err(Refusal::Ledger(Ledger::Duplicate { height })) => {
-                let (id, height) = (request.transaction.id(), *height);
-                self.close(number, State::Final(height), now);
-                return Some((id, height));
-            }
-            // No node will ever take it.
-            Err(Refusal::Ledger(Ledger::WrongChain { .. } | Ledger::TooFar { .. })) => {
-                self.close(number, State::Refused, now);
-            }
-            Err(Refusal::Ledger(_)) if request.tried == 1 && !request.is_admitted => {
-                self.close(number, State::Refused, now);
-            }
-            Err(Refusal::Full { retry_after_ms } | Refusal::SenderFull { retry_after_ms, .. }) => {
-                request.deadline = now.after_ms(*retry_after_ms);
-            }
-            Err(Refusal::Ledger(_) | Refusal::Stopped) => {}
+    /// A node took a transaction, or has it already.
+    pub fn admitted(&mut self, number: usize) {
+        if let Some(request) = self.requests.get_mut(number) {
+            request.is_admitted = true;
         }
-        None
+    }
+
+    /// A node did not take a transaction.
+    pub fn refused(&mut self, number: usize, error: &ErrorObject, now: Moment) -> Then {
+        let Some(request) = self.requests.get_mut(number) else { return Then::Rest };
+        let (is_open, is_new) = (request.state == State::Open, request.tried == 1 && !request.is_admitted);
+        match error.kind() {
+            Some(ErrorKind::AlreadyKnown) => return Then::Look,
+            // No node will ever take it.
+            Some(ErrorKind::WrongChain | ErrorKind::TooFarAhead) if is_open => {
+                self.close(number, State::Refused, now);
+            }
+            Some(ErrorKind::Expired | ErrorKind::Refused(_)) if is_open && is_new => {
+                self.close(number, State::Refused, now);
+            }
+            Some(ErrorKind::MempoolFull | ErrorKind::SenderFull | ErrorKind::Busy) => {
+                let after = error.data.as_ref().and_then(|data| data.retry_after_ms);
+                let Some(after) = after else { return Then::Complain };
+                request.deadline = now.after_ms(after.0);
+            }
+            Some(
+                ErrorKind::WrongChain
+                | ErrorKind::TooFarAhead
+                | ErrorKind::Expired
+                | ErrorKind::Refused(_)
+                | ErrorKind::NotReady,
+            ) => {}
+            Some(_) | None => return Then::Complain,
+        }
+        Then::Rest
+    }
+
+    /// A node said that the transaction of a request is final.
+    pub fn ended(&mut self, number: usize, height: Height, now: Moment) {
+        if self.requests.get(number).is_some_and(|request| request.state == State::Open) {
+            self.close(number, State::Final(height), now);
+        }
     }
 
     /// A node told a block to be final. Returns what clients that listen to it learn from that.
@@ -369,7 +407,17 @@ impl Clients {
     }
 }
 
+/// Of the requests, one in so many waits for its end in the call itself.
+const WAITERS: usize = 8;
+
 fn submission(number: usize, node: usize, transaction: &Verified<SignedTransaction>) -> Submission {
-    let ticket = u64::try_from(number).unwrap_or(u64::MAX);
-    Submission { node, ticket, transaction: transaction.clone() }
+    let waits = number.is_multiple_of(WAITERS);
+    let asker = if waits { Asker::Waiter(number) } else { Asker::Submitter(number) };
+    Submission { node, asker, transaction: transaction.clone() }
+}
+
+/// A payment that nobody asks for: it is out of time before the chain begins.
+#[must_use]
+pub fn specimen(founding: &Founding) -> SignedTransaction {
+    workload::specimen(founding)
 }

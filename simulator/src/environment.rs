@@ -3,7 +3,7 @@
 //! A node never touches another: it puts what it does on the agenda, and the [world](crate::world) hands
 //! it over when its time has come.
 use quorate_primitives::PublicKey;
-use quorate_replica::{Admitted, CheckTicket, Committed, Refusal, Timer};
+use quorate_replica::{CheckTicket, Committed, Timer};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use crate::coverage::Marks;
 use crate::faults::Fault;
 use crate::founding::Founding;
 use crate::network::{Network, Route};
+use crate::node::Asker;
 use crate::options::Options;
 use crate::puppet::Whim;
 use crate::random::{Dice, Stream};
@@ -124,6 +125,8 @@ pub enum Happening {
     },
     /// A client does something.
     Client(usize),
+    /// Somebody asks a node for something and verifies the answer.
+    Read,
     /// Something is decided about who validates.
     Govern,
     /// Something breaks or is mended.
@@ -206,8 +209,8 @@ pub struct Environment {
     pub keys: Vec<PublicKey>,
     /// Counts the starts of each node.
     pub lives: Vec<u64>,
-    /// Replies of replicas to clients that were not handed over yet.
-    pub replies: Vec<(u64, Result<Admitted, Refusal>)>,
+    /// Answers of nodes to clients that did not come at once and were not handed over yet.
+    pub answers: Vec<(usize, Asker, Vec<u8>)>,
     /// Blocks that were committed and not handed to clients yet.
     pub commits: Vec<(usize, Arc<Committed>)>,
     /// Nodes that ended and were not buried yet.
@@ -240,7 +243,7 @@ impl Environment {
             checkers: Checkers::new(Rc::clone(&options), &founding, &keys),
             disk_dice: Dice::new(seed, Stream::Disk),
             lives: vec![0; keys.len()],
-            replies: Vec::new(),
+            answers: Vec::new(),
             commits: Vec::new(),
             downs: Vec::new(),
             cuts: Vec::new(),

@@ -5,6 +5,7 @@
 //! the clock, the network, the disks and the clients, and they are as bad as they can be.
 pub mod bundle;
 pub mod byzantine;
+pub mod call;
 pub mod campaign;
 pub mod checkers;
 pub mod client;
@@ -22,6 +23,7 @@ pub mod node;
 pub mod options;
 pub mod puppet;
 pub mod random;
+pub mod readers;
 pub mod reference;
 pub mod run;
 pub mod shrink;

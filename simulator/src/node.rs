@@ -4,6 +4,7 @@
 //! what the one of a real node does, in the same order: votes that were just signed and timers that are due
 //! come first and take turns, then what waits in the inbox; the records of several steps may share one sync, and no
 //! effect of a step is carried out before its records are on the disk.
+mod api;
 mod drive;
 mod effects;
 mod filtered;
@@ -13,10 +14,11 @@ use quorate_ledger::store::Memory;
 use quorate_ledger::{Ledger, ledger::OpenError};
 use quorate_primitives::certificate::Vote;
 use quorate_primitives::codec;
-use quorate_primitives::{EpochNumber, Height, PublicKey, SecretKey};
+use quorate_primitives::{EpochNumber, Height, PublicKey, SecretKey, Timestamp};
 use quorate_replica::record::RECORD_BYTES_MAX;
 use quorate_replica::vote_log::{Identity, VoteLog, VoteLogError};
 use quorate_replica::{Effect, Event, LogRecord, Replica, Status, Timer};
+use quorate_service::Identity as Served;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,9 +28,12 @@ use crate::environment::{Down, Environment};
 use crate::founding::settings;
 use crate::mount::Mount;
 use crate::puppet::{Filter, Puppet};
-use crate::time::{Clock, Moment};
+use crate::time::{BEGIN_MS, Clock, Moment};
 use crate::trace::What;
 
+pub use api::Asker;
+
+use api::Api;
 use gate::Gate;
 
 /// Most events that wait for a replica; of more, the newcomers are dropped, as by a real node.
@@ -63,6 +68,8 @@ pub struct Node {
     pub puppet: Option<Box<dyn Puppet>>,
     /// What changes the messages of a real replica.
     pub filter: Option<Box<dyn Filter>>,
+    /// What its interface says of it, once it has run.
+    served: Option<Arc<Served>>,
     running: Option<Box<Running>>,
 }
 
@@ -89,6 +96,7 @@ struct Running {
     ledger_synced: Moment,
     /// Who asked what will be answered: node, life, and the asker's number.
     asked: BTreeMap<u64, (usize, u64, u64)>,
+    api: Api,
 }
 
 /// Why a node does not start.
@@ -124,6 +132,7 @@ impl Node {
             effects_left: None,
             puppet: None,
             filter: None,
+            served: None,
             running: None,
         }
     }
@@ -217,6 +226,7 @@ impl Node {
             env.marks.hit("lost vote log begun anew");
         }
         let log = Some(log);
+        let api = Api::new(replica.ledger(), replica.status(), self.served(env));
         Ok(Running {
             replica,
             log,
@@ -234,7 +244,23 @@ impl Node {
             has_committed: false,
             ledger_synced: env.now,
             asked: BTreeMap::new(),
+            api,
         })
+    }
+
+    /// What its interface says of it.
+    fn served(&mut self, env: &Environment) -> Arc<Served> {
+        let served = self.served.get_or_insert_with(|| {
+            Arc::new(Served {
+                genesis: env.founding.genesis.clone(),
+                chain: env.founding.chain,
+                key: self.key,
+                name: format!("node{}", self.id),
+                started: Timestamp::new(BEGIN_MS),
+                pool: settings(&env.options).pool,
+            })
+        });
+        Arc::clone(served)
     }
 
     fn refused(&mut self, env: &mut Environment, error: &StartError) {

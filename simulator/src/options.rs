@@ -117,6 +117,8 @@ pub struct Options {
     pub faults: FaultOptions,
     /// What clients ask for.
     pub clients: ClientOptions,
+    /// What is read from the nodes.
+    pub reads: ReadOptions,
     /// Validators that do not follow the protocol: slot and name of the program.
     pub puppets: Vec<Assignment>,
 }
@@ -309,6 +311,20 @@ pub struct ClientOptions {
     pub patience_ms: u64,
     /// For how long a transaction is valid, in ms.
     pub validity_ms: u64,
+}
+
+/// What is read from the nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadOptions {
+    /// Mean time between two questions, in ms; 0 for none.
+    pub interval_mean_ms: u64,
+    /// Of the questions, those that are no requests that a node can answer.
+    pub malformed_permille: u64,
+    /// Of the answers, those that are damaged in every way to see whether somebody believes them.
+    pub mutated_permille: u64,
+    /// Of the questions, those before which a client forgets all but the genesis.
+    pub forgetful_permille: u64,
 }
 
 impl Options {

@@ -30,6 +30,9 @@ pub enum Stream {
     Clocks = 10,
     /// Who decides who validates.
     Governing = 11,
+    /// What is read from the nodes, and how answers and requests are damaged; decides nothing that the
+    /// validators see.
+    Readers = 12,
 }
 
 /// A source of randomness. The same seed and stream give the same draws on every machine.

@@ -5,6 +5,7 @@
 mod act;
 mod consortium;
 pub mod list;
+mod past;
 mod permits;
 
 use quorate_genesis::Genesis;
@@ -25,18 +26,23 @@ use quorate_primitives::validators::Validator;
 use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use past::set_bytes;
+
 use act::Act;
+use past::Past;
 
 /// A map that can take back its latest changes.
 #[derive(Debug)]
 struct Kept<K, V> {
     map: BTreeMap<K, V>,
     before: Vec<(K, Option<V>)>,
+    /// Keys that changed since somebody asked.
+    changed: BTreeSet<K>,
 }
 
 impl<K: Ord + Clone, V: Clone> Kept<K, V> {
     fn new(entries: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self { map: entries.into_iter().collect(), before: Vec::new() }
+        Self { map: entries.into_iter().collect(), before: Vec::new(), changed: BTreeSet::new() }
     }
 
     fn get(&self, key: &K) -> Option<&V> {
@@ -56,7 +62,11 @@ impl<K: Ord + Clone, V: Clone> Kept<K, V> {
     /// Makes all changes stay, or takes them back.
     fn settle(&mut self, stay: bool) {
         let before = std::mem::take(&mut self.before);
-        for (key, value) in before.into_iter().rev().filter(|_| !stay) {
+        if stay {
+            self.changed.extend(before.into_iter().map(|(key, _)| key));
+            return;
+        }
+        for (key, value) in before.into_iter().rev() {
             match value {
                 Some(value) => drop(self.map.insert(key, value)),
                 None => drop(self.map.remove(&key)),
@@ -101,6 +111,7 @@ pub struct Reference {
     /// Units that the genesis gave, and those minted since.
     created: BTreeMap<AssetId, u128>,
     burned: BTreeMap<AssetId, u128>,
+    past: Past,
 }
 
 impl Reference {
@@ -117,7 +128,7 @@ impl Reference {
         let grants = genesis.grants.iter();
         let grants = grants
             .map(|(account, permission, scope, grant)| ((*account, *permission, scope.clone()), *grant));
-        Self {
+        let mut founded = Self {
             chain: genesis.hash(),
             parameters: genesis.parameters.clone(),
             organisations: genesis.organisations.iter().cloned().collect(),
@@ -134,7 +145,12 @@ impl Reference {
             history: Vec::new(),
             created,
             burned: BTreeMap::new(),
+            past: Past::default(),
+        };
+        for (key, bytes) in founded.entries() {
+            founded.past.note(key, Height::ZERO, Some(bytes));
         }
+        founded
     }
 
     /// Height of the last block that was executed.
@@ -158,6 +174,7 @@ impl Reference {
             }
         }
         self.history.push(history_leaf(header.height, header.id(), outcome));
+        self.remember(header.height);
         receipts
     }
 

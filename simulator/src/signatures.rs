@@ -85,6 +85,17 @@ impl Memo {
         self.transactions.insert(transaction.id(), transaction.clone());
     }
 
+    /// Proves the signatures of a transaction; `None` if one is invalid.
+    pub fn transaction(&mut self, signed: SignedTransaction) -> Option<Verified<SignedTransaction>> {
+        // The id does not commit to the signatures: the whole must be equal.
+        if let Some(known) = self.transactions.get(&signed.id()).filter(|known| ***known == signed) {
+            return Some(known.clone());
+        }
+        let proven = proven(signed, &mut self.dice)?;
+        self.keep_transaction(&proven);
+        Some(proven)
+    }
+
     /// Remembers a proven bundle.
     pub fn keep_bundle(&mut self, bundle: &Verified<Bundle>) {
         self.bundles.entry(bundle.id()).or_insert_with(|| Some(bundle.clone()));

@@ -6,7 +6,7 @@
 //! Source: Groce et al., "Swarm Testing", ISSTA 2012.
 use crate::options::{
     Assignment, ClientOptions, DiskOptions, FaultOptions, NetworkOptions, Options, PartitionShape, Profile,
-    Timings, Torn,
+    ReadOptions, Timings, Torn,
 };
 use crate::puppet::SILENT;
 use crate::random::{Dice, Stream};
@@ -374,6 +374,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
             drift_permille_max: 0,
         },
         clients: calm_clients(),
+        reads: reads(seed, profile),
         puppets: Vec::new(),
     }
 }
@@ -462,5 +463,17 @@ fn calm_clients() -> ClientOptions {
         open_max: 32,
         patience_ms: 3_000,
         validity_ms: 60_000,
+    }
+}
+
+/// What is read: little in short networks, which are many.
+fn reads(seed: u64, profile: Profile) -> ReadOptions {
+    let mut dice = Dice::new(seed, Stream::Readers);
+    let (shortest, longest) = if profile == Profile::Lite { (1_000, 4_000) } else { (300, 4_000) };
+    ReadOptions {
+        interval_mean_ms: dice.between(shortest, longest),
+        malformed_permille: 200,
+        mutated_permille: 300,
+        forgetful_permille: 100,
     }
 }

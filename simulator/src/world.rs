@@ -2,6 +2,7 @@
 mod breaking;
 mod healing;
 mod linking;
+mod reading;
 mod serving;
 mod whims;
 
@@ -19,6 +20,7 @@ use crate::node::Node;
 use crate::options::Options;
 use crate::puppet::{Program, Repertoire, TWIN};
 use crate::random::{Dice, Stream};
+use crate::readers::Readers;
 use crate::time::Moment;
 use crate::trace::Trace;
 
@@ -54,6 +56,8 @@ pub struct World {
     pub fates: Vec<Fate>,
     /// The clients.
     pub clients: Clients,
+    /// Those who ask and verify.
+    pub readers: Readers,
     /// Who decides who validates.
     pub governing: Governing,
     /// What breaks.
@@ -88,6 +92,7 @@ impl World {
             fates: vec![Fate::default(); nodes.len()],
             copies: (0..nodes.len()).map(|_| None).collect(),
             clients: Clients::new(&options, founding, presigned),
+            readers: Readers::new(&options, &env.founding),
             governing: Governing::new(options.seed, options.governing_mean_ms),
             faults: Schedule::new(&options),
             clock_dice: Dice::new(options.seed, Stream::Clocks),
@@ -156,6 +161,9 @@ impl World {
         if let Some(at) = self.governing.next(self.env.now) {
             self.env.schedule(at, Happening::Govern);
         }
+        if let Some(at) = self.readers.next(self.env.now) {
+            self.env.schedule(at, Happening::Read);
+        }
         self.env.schedule(Moment::from_ms(INSPECT_MS), Happening::Inspect);
         let Self { faults, env, .. } = self;
         faults.begin(env);
@@ -206,6 +214,7 @@ impl World {
                 self.notice(node, peer, generation, certain);
             }
             Happening::Client(client) => self.client(client),
+            Happening::Read => self.read(),
             Happening::Govern => self.govern(),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Start(node) => self.start(node),
@@ -227,14 +236,16 @@ impl World {
         if !self.env.commits.is_empty() {
             self.tell_clients();
         }
-        if !self.env.replies.is_empty() {
-            self.take_replies();
+        if !self.env.answers.is_empty() {
+            self.take_answers();
         }
     }
 
     /// Looks at every node from outside.
     fn inspect(&mut self) {
         self.env.schedule(self.env.now.after_ms(INSPECT_MS), Happening::Inspect);
+        let Self { env, nodes, .. } = self;
+        nodes.iter_mut().for_each(|node| node.poll_calls(env));
         for (node, fate) in self.nodes.iter().zip(&mut self.fates) {
             let Some(status) = node.status() else { continue };
             if fate.is_forgetful && status.voice == Voice::Free {

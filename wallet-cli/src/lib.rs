@@ -25,6 +25,6 @@ pub mod sending;
 pub mod session;
 pub mod signers;
 pub mod typed;
-pub mod verify;
 
 pub use commands::run;
+pub use quorate_rpc::verify;

@@ -57,7 +57,7 @@ impl<B: Backend> Direct<B> {
         let table = Table(Arc::clone(&self.context));
         let response = library::call_with_service(request, batches, limits.request_bytes, table).await;
         match response.into_body().collect().await {
-            Ok(collected) => collected.to_bytes().to_vec(),
+            Ok(collected) => gate::without_nothing(collected.to_bytes()).to_vec(),
             Err(cause) => gate::error_text(ApiError::internal(cause)).into_bytes(),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use jsonrpsee::server::{HttpBody, HttpResponse};
 use std::collections::BTreeSet;
 
@@ -141,6 +141,21 @@ pub(crate) async fn take_body(
 
 fn too_large(allowed: usize) -> ApiError {
     ApiError::new(ErrorKind::RequestTooLarge, format_args!("a request of more than {allowed} bytes"))
+}
+
+/// What the library answers when nothing was asked for: JSON-RPC 2.0 demands that it be nothing.
+const NOTHING: &[u8] = b"null";
+
+/// The body of an answer; empty if nothing was asked for.
+pub(crate) fn without_nothing(body: Bytes) -> Bytes {
+    if body == NOTHING { Bytes::new() } else { body }
+}
+
+/// Takes the body from an answer to a request that asked for none. No other answer is as short.
+pub(crate) fn silence(response: HttpResponse) -> HttpResponse {
+    let is_nothing = response.status() == StatusCode::OK
+        && response.body().size_hint().exact() == u64::try_from(NOTHING.len()).ok();
+    if is_nothing { response.map(|_| HttpBody::empty()) } else { response }
 }
 
 /// Refuses a text that is too long or nested too deep, and a batch of too many calls.

@@ -91,3 +91,17 @@ fn an_answer_may_be_waited_for_on_any_thread() {
     let direct = Direct::new(Arc::new(Fake::new()), Limits::default());
     movable(&direct.answer(Vec::new()));
 }
+
+#[tokio::test]
+async fn what_asks_for_no_answer_gets_none() {
+    let (server, fake) = serve(Limits::default()).await;
+    let direct = Direct::new(fake, Limits::default());
+    let notification = json!({ "jsonrpc": "2.0", "method": "chain_head" });
+    for body in [notification.to_string(), json!([notification]).to_string()] {
+        let served = exchange(server.address(), post("localhost", &body).as_bytes()).await;
+        assert!(served.starts_with("HTTP/1.1 200"), "{served}");
+        assert_eq!(served.split_once("\r\n\r\n").unwrap().1, "");
+        assert_eq!(direct.answer(body.into_bytes()).await, b"");
+    }
+    server.stop().await;
+}

@@ -147,6 +147,16 @@ impl Agreement {
         self.chain.get(&height).map(|found| found.block)
     }
 
+    /// The block at a height and the digest of its outcome.
+    pub(crate) fn final_at(&self, height: Height) -> Option<(Hash, Hash)> {
+        self.chain.get(&height).map(|found| (found.block, found.outcome))
+    }
+
+    /// The header at a height.
+    pub(crate) fn header_at(&self, height: Height) -> Option<&Header> {
+        self.chain.get(&height).map(|found| &found.header)
+    }
+
     /// Height of a transaction.
     pub(crate) fn height_of(&self, transaction: &Hash) -> Option<Height> {
         self.transactions.get(transaction).copied()

@@ -6,6 +6,7 @@ use quorate_primitives::receipt::Receipt;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::{Hash, Height};
 use quorate_replica::Committed;
+use std::collections::BTreeMap;
 
 use super::Finding;
 use crate::founding::Founding;
@@ -20,6 +21,7 @@ const ROOT_INTERVAL: u64 = 32;
 pub(crate) struct Validity {
     reference: Reference,
     last: Option<Outcome>,
+    receipts: BTreeMap<Height, Vec<Receipt>>,
 }
 
 /// A block as it was executed by a node.
@@ -33,7 +35,17 @@ struct Done<'a> {
 impl Validity {
     /// The ledger of the genesis.
     pub(crate) fn new(founding: &Founding) -> Self {
-        Self { reference: Reference::new(&founding.genesis), last: None }
+        Self { reference: Reference::new(&founding.genesis), last: None, receipts: BTreeMap::new() }
+    }
+
+    /// The second ledger.
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// What the transactions of a block did; nothing for a block that is not known.
+    pub(crate) fn receipts(&self, height: Height) -> &[Receipt] {
+        self.receipts.get(&height).map_or(&[], Vec::as_slice)
     }
 
     /// The first node told a block to be final.
@@ -85,6 +97,7 @@ impl Validity {
             return Err(format!("block {height} has another root of its receipts"));
         }
         self.last = Some(*outcome);
+        self.receipts.insert(height, expected);
         if height.get().is_multiple_of(ROOT_INTERVAL) {
             self.check_roots(before)?;
         }

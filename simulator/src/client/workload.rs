@@ -73,6 +73,19 @@ pub(super) fn payment(
     presigned.get(transaction.id(), || proven(transaction.sign(std::slice::from_ref(key)).ok()?, dice))
 }
 
+/// A payment that was out of time before the chain began.
+///
+/// # Panics
+/// Never: there are at least two accounts, and one transfer fits a transaction.
+pub(super) fn specimen(founding: &Founding) -> SignedTransaction {
+    let order = Order { payer: 0, nonce: nonce(0), valid_until: Timestamp::new(1) };
+    let to = founding.payers.first().map_or(AccountId::from_bytes([0; 32]), |payer| payer.account);
+    let quantity = Quantity::Exact(Amount::new(1));
+    let operation = Operation::Transfer { asset: founding.coin, to, quantity, tag: None };
+    let transaction = envelope(founding, &order, vec![operation]).expect("a network has accounts");
+    transaction.sign(&[payer_key(0)]).expect("the key is that of the signer")
+}
+
 struct Maker<'a> {
     founding: &'a Founding,
     order: &'a Order,

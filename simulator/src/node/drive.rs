@@ -44,6 +44,9 @@ impl Node {
     /// Goes on after a pause.
     pub fn resume(&mut self, env: &mut Environment) {
         self.is_paused = false;
+        if self.running.as_ref().is_some_and(|running| !running.is_restoring) {
+            self.take_calls(env);
+        }
         self.drive(env);
     }
 
@@ -98,6 +101,7 @@ impl Node {
                 format!("node {} told height {told} to be final, but came back at {height}", self.id),
             );
         }
+        self.take_calls(env);
     }
 
     pub(super) fn step(&mut self, env: &mut Environment, event: Event) {

@@ -65,10 +65,7 @@ impl Node {
             Effect::Arm { timer, after_ms } => self.arm(env, timer, after_ms),
             Effect::Reply { ticket, outcome } => {
                 env.note(Some(self.id), What::Note("replies", ticket, u64::from(outcome.is_ok())));
-                // Nobody takes the word of a node that may lie: the client will ask another one.
-                if env.checkers.is_honest(self.id) {
-                    env.replies.push((ticket, outcome));
-                }
+                self.replied(env, ticket, outcome);
             }
             Effect::Committed(committed) => self.committed(env, committed),
             Effect::Evidence(evidence) => self.evidence(env, &evidence),
@@ -176,6 +173,7 @@ impl Node {
         }
         let now = env.now;
         env.checkers.committed(now, self.id, &committed, &mut env.memo);
+        self.publish(env, &committed);
         env.commits.push((self.id, committed));
     }
 

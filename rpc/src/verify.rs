@@ -15,11 +15,12 @@ use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt, Verdict};
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, Parameters, StateGroup, StateKey};
 use quorate_primitives::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX};
 use quorate_primitives::{EpochNumber, Hash, Height};
-use quorate_rpc::json::{self, HexBytes, TransactionState};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// Longest value of the state that a wallet reads, in bytes.
+use crate::json::{self, HexBytes, TransactionState};
+
+/// Longest value of the state that a client reads, in bytes.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Longest header or outcome in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -141,13 +142,20 @@ impl ProvenState {
     /// # Errors
     /// [`Distrust`] if the quorum's state holds no such value there, or the key was not asked for.
     pub fn get<T: borsh::BorshDeserialize>(&self, key: &StateKey) -> Result<Option<T>, Distrust> {
-        let value = self.values.get(key).ok_or(Distrust::Missing { what: "value that was asked for" })?;
-        let decode = |bytes: &Vec<u8>| codec::decode(bytes, VALUE_BYTES_MAX);
-        value
-            .as_ref()
+        let decode = |bytes| codec::decode(bytes, VALUE_BYTES_MAX);
+        self.bytes(key)?
             .map(decode)
             .transpose()
             .map_err(|source| Distrust::Malformed { what: "state value", source })
+    }
+
+    /// The canonical bytes of the value at a key that was asked for; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Distrust::Missing`] if the key was not asked for.
+    pub fn bytes(&self, key: &StateKey) -> Result<Option<&[u8]>, Distrust> {
+        let value = self.values.get(key).ok_or(Distrust::Missing { what: "value that was asked for" })?;
+        Ok(value.as_deref())
     }
 }
 
