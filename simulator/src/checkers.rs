@@ -217,7 +217,7 @@ impl Checkers {
         let certificate = committed.certificate.as_ref();
         let finding = clocks::check(&self.options, self.clock_bound_ms, at, header);
         self.find(at, "clocks", finding);
-        let finding = self.proven(node, header.epoch, certificate, memo);
+        let finding = self.certified(node, header.epoch, certificate, memo);
         self.find(at, "certificates", finding);
         let finding = self.handed_over(FinalityBlock { header, outcome, certificate, state });
         self.find(at, "light client", finding);
@@ -237,7 +237,7 @@ impl Checkers {
     }
 
     /// What a node holds to prove that a block is final does so.
-    fn proven(
+    fn certified(
         &self,
         node: usize,
         epoch: EpochNumber,
