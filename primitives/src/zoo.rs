@@ -99,8 +99,6 @@ bugs! {
     CertificatesKept = "certificates-kept",
     /// What was said is not said again.
     RetryOff = "retry-off",
-    /// Nobody who lacks a certificate is given one.
-    QuestionsUnanswered = "questions-unanswered",
     /// Who is behind never asks for blocks.
     CatchingUpOff = "catching-up-off",
     /// Blocks of others are stored although the signatures of their certificate are wrong.

@@ -36,18 +36,15 @@ impl Ground {
     #[must_use]
     pub const fn of(bug: Bug) -> Self {
         match bug {
-            Bug::SecondProposal
-            | Bug::TallyWithoutBlock
-            | Bug::ViewsSkipped
-            | Bug::RetryOff
-            | Bug::QuestionsUnanswered
-            | Bug::EvidenceIgnored => Self::Profile(Profile::Twins),
+            Bug::SecondProposal | Bug::TallyWithoutBlock | Bug::RetryOff | Bug::EvidenceIgnored => {
+                Self::Profile(Profile::Twins)
+            }
             Bug::NobodyBanned => Self::Profile(Profile::Byzantine),
             Bug::HighWaterIgnored => Self::Profile(Profile::Storage),
             Bug::SignersCountedTwice | Bug::UnderfullAccepted => Self::Program("forger"),
             Bug::UncheckedVotesCount | Bug::ViewWindowUnbounded => Self::Program("flooder"),
             Bug::SyncUnverified => Self::Program("liar"),
-            Bug::FutureBlocks => Self::Program("bad-block"),
+            Bug::FutureBlocks | Bug::ViewsSkipped => Self::Program("bad-block"),
             _ => Self::COMMON,
         }
     }
