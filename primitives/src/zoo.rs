@@ -103,8 +103,6 @@ bugs! {
     CatchingUpOff = "catching-up-off",
     /// Blocks of others are stored although the signatures of their certificate are wrong.
     SyncUnverified = "sync-unverified",
-    /// Who provably broke the protocol is listened to as before.
-    NobodyBanned = "nobody-banned",
     /// Blocks of any time in the future are voted for at once.
     FutureBlocks = "future-blocks",
     /// A transaction that is in the ledger is taken into the pool like a new one.

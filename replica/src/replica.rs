@@ -549,9 +549,7 @@ impl Replica {
     }
 
     pub(crate) fn ban(&mut self, peer: PublicKey, reason: &'static str) {
-        if !zoo::has(Bug::NobodyBanned) {
-            self.out.effects.push(Effect::Ban { peer, reason });
-        }
+        self.out.effects.push(Effect::Ban { peer, reason });
     }
 
     pub(crate) fn halt(&mut self, fault: Fault) {

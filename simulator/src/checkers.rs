@@ -13,10 +13,11 @@ pub mod reads;
 mod validity;
 mod votes;
 
+use quorate_consensus::Proposal;
 use quorate_ledger::{Executed, Ledger, State};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::block::{Header, Outcome};
-use quorate_primitives::certificate::{Certificate, Vote};
+use quorate_primitives::certificate::{Certificate, Claim, Vote};
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::light::{FinalityProof, Handover, TrustedEpoch};
 use quorate_primitives::receipt::Receipt;
@@ -177,6 +178,8 @@ impl Checkers {
         let is_honest = self.is_honest(node);
         let (epoch, said) = wire::said(message);
         if let (true, PeerMessage::Proposal { proposal, .. }) = (is_honest, message) {
+            let finding = self.skipped(node, epoch, proposal);
+            self.find(at, "votes", finding);
             let finding = self.within_epoch(node, &proposal.header);
             self.find(at, "epochs", finding);
         }
@@ -221,6 +224,28 @@ impl Checkers {
         self.find(at, "certificates", finding);
         let finding = self.handed_over(FinalityBlock { header, outcome, certificate, state });
         self.find(at, "light client", finding);
+    }
+
+    /// A view between a block and its parent was given up by a quorum; who misbehaves may have said so
+    /// without being heard.
+    fn skipped(&self, node: usize, epoch: EpochNumber, proposal: &Proposal) -> Finding {
+        let Some(of) = self.epochs.get(&epoch).filter(|_| proposal.header.view == proposal.view) else {
+            return Ok(());
+        };
+        let quorum = quorums::quorum(of.validators().len());
+        let dishonest = self.honest.iter().filter(|is_honest| !**is_honest).count();
+        let mut view = proposal.parent.next();
+        while view < proposal.view {
+            let gave_up = self.votes.signers(epoch, &Claim::Nullify { view }).len();
+            if gave_up.saturating_add(dishonest) < quorum {
+                return Err(format!(
+                    "node {node} skips view {view} in its block of view {}, although only {gave_up} gave it up",
+                    proposal.view
+                ));
+            }
+            view = view.next();
+        }
+        Ok(())
     }
 
     /// Nothing but itself follows the last block of an epoch in that epoch.

@@ -39,12 +39,11 @@ impl Ground {
             Bug::SecondProposal | Bug::TallyWithoutBlock | Bug::RetryOff | Bug::EvidenceIgnored => {
                 Self::Profile(Profile::Twins)
             }
-            Bug::NobodyBanned => Self::Profile(Profile::Byzantine),
             Bug::HighWaterIgnored => Self::Profile(Profile::Storage),
             Bug::SignersCountedTwice | Bug::UnderfullAccepted => Self::Program("forger"),
             Bug::UncheckedVotesCount | Bug::ViewWindowUnbounded => Self::Program("flooder"),
             Bug::SyncUnverified => Self::Program("liar"),
-            Bug::FutureBlocks | Bug::ViewsSkipped => Self::Program("bad-block"),
+            Bug::FutureBlocks => Self::Program("bad-block"),
             _ => Self::COMMON,
         }
     }
