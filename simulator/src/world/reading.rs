@@ -93,13 +93,13 @@ impl World {
     }
 
     /// A client does not believe a node. Blocks and transactions are read from the store, which may hold the
-    /// first blocks of an epoch before the node tells of them and hands that epoch over: then a wallet asks
-    /// again.
+    /// first blocks of an epoch before the node tells of them and hands that epoch over; and it may have ended
+    /// since it gave its answer. Then a wallet asks again, or somebody else.
     fn distrust(&mut self, node: usize, question: &Question, distrust: &Distrust) {
         let told = self.nodes.get(node).and_then(|node| node.published()).map(|(head, _)| head);
         let newest = told.map(|told| self.env.checkers.epoch_of(told.next()));
         if let Distrust::UnknownEpoch { epoch, .. } = distrust
-            && newest.is_some_and(|newest| *epoch > newest)
+            && newest.is_none_or(|newest| *epoch > newest)
         {
             return self.env.marks.hit("read: epoch that is not told yet");
         }
@@ -132,7 +132,11 @@ impl World {
                 return self.env.marks.hit("read: followed the epochs");
             }
             let question = Question::Epochs(before.next(), left);
-            let Some((_, Ok(answer))) = self.question(node, &question) else { return };
+            let answer = match self.question(node, &question) {
+                Some((_, Ok(answer))) => answer,
+                Some((head, Err(error))) => return self.take_refusal(node, &question, &head, &error),
+                None => return,
+            };
             match question.verify(self.readers.verifier(), &answer) {
                 Ok(Some(proven)) => {
                     let now = self.env.now;
