@@ -2,6 +2,7 @@
 //! or from a peer that is ahead, ends here.
 use quorate_consensus::Input;
 use quorate_ledger::Executed;
+use quorate_primitives::block::Header;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim, ClaimKind};
 use quorate_primitives::codec::List;
@@ -204,7 +205,11 @@ impl Replica {
 
 /// The record of a complete block.
 pub(crate) fn body_record(block: &Block) -> Option<LogRecord> {
-    let bundles = block.body()?.iter().map(|bundle| Bundle::clone(bundle)).collect();
-    let bundles = List::new(bundles).ok()?;
-    Some(LogRecord::Body { header: block.header.clone(), bundles })
+    record_of(&block.header, &block.body()?)
+}
+
+/// What is logged of a block with these bundles.
+pub(crate) fn record_of(header: &Header, bundles: &[Verified<Bundle>]) -> Option<LogRecord> {
+    let bundles = List::new(bundles.iter().map(|bundle| Bundle::clone(bundle)).collect()).ok()?;
+    Some(LogRecord::Body { header: header.clone(), bundles })
 }

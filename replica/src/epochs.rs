@@ -188,10 +188,7 @@ impl Replica {
         self.sync.begin_epoch();
         self.pace.begin_epoch();
         self.pending_told = false;
-        let of_epoch = self.later.remove(&self.epoch()).unwrap_or_default();
-        of_epoch.into_iter().for_each(|record| self.restore_record(record));
-        let epoch = self.epoch();
-        self.later.retain(|later, _| *later > epoch);
+        self.restore_later();
     }
 
     /// Starts the engine of the epoch that was installed, and hears what was said in it already.

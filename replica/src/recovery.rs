@@ -8,6 +8,7 @@ use quorate_ledger::Ledger;
 use quorate_primitives::block::{BUNDLES_MAX, Header};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
+use quorate_primitives::signed::Verified;
 use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Hash, Height, View};
 use rand_core::CryptoRng;
@@ -15,7 +16,7 @@ use std::cmp::Ordering;
 
 use crate::answer::Fault;
 use crate::chain::{Block, Chain, Stage, Tip};
-use crate::commit::body_record;
+use crate::commit::{body_record, record_of};
 use crate::fetch::payload_of;
 use crate::guard::Guard;
 use crate::record::LogRecord;
@@ -24,6 +25,13 @@ use crate::wire::verify_all;
 
 /// Committed blocks whose payloads are read at the start.
 const RECENT_BLOCKS: u64 = 64;
+
+/// What the log has of an epoch that the ledger has not reached.
+#[derive(Default)]
+pub(crate) struct Later {
+    records: Vec<Record>,
+    bodies: Vec<(Header, Vec<Verified<Bundle>>)>,
+}
 
 impl Replica {
     /// Takes back one record of the vote log. All come in the order in which they were written, before
@@ -39,7 +47,7 @@ impl Replica {
                     // Over, and safe in the ledger.
                     Ordering::Less => {}
                     Ordering::Equal => self.restore_record(record),
-                    Ordering::Greater => self.later.entry(epoch).or_default().push(record),
+                    Ordering::Greater => self.later.entry(epoch).or_default().records.push(record),
                 }
             }
             LogRecord::Body { header, bundles } => self.restore_body(header, bundles, rng),
@@ -72,12 +80,28 @@ impl Replica {
         bundles: List<Bundle, 0, BUNDLES_MAX>,
         rng: &mut impl CryptoRng,
     ) {
-        if header.height <= self.chain.tip().height || header.epoch != self.epoch() {
+        if header.height <= self.chain.tip().height || header.epoch < self.epoch() {
             return;
         }
         // The log is checked when it is read, so what is wrong here was wrong when it was written.
         let Some(bundles) = verify_all(bundles, rng) else { return };
-        let Some(payload) = payload_of(&bundles) else { return };
+        if header.epoch > self.epoch() {
+            return self.later.entry(header.epoch).or_default().bodies.push((header, bundles));
+        }
+        self.restore_block(header, &bundles);
+    }
+
+    /// Takes back what the log has of the epoch that was just entered.
+    pub(crate) fn restore_later(&mut self) {
+        let Later { records, bodies } = self.later.remove(&self.epoch()).unwrap_or_default();
+        bodies.iter().for_each(|(header, bundles)| self.restore_block(header.clone(), bundles));
+        records.into_iter().for_each(|record| self.restore_record(record));
+        let epoch = self.epoch();
+        self.later.retain(|later, _| *later > epoch);
+    }
+
+    fn restore_block(&mut self, header: Header, bundles: &[Verified<Bundle>]) {
+        let Some(payload) = payload_of(bundles) else { return };
         let id = header.id();
         let mut block = Block::new(header, None);
         if !block.offer_payload(payload) {
@@ -125,9 +149,10 @@ impl Replica {
         let finals = self.finals.values().cloned().map(Record::Held);
         let current = finals.chain(self.engine.records());
         records.extend(current.map(|record| LogRecord::Consensus { epoch, record }));
-        for (epoch, later) in &self.later {
-            records
-                .extend(later.iter().cloned().map(|record| LogRecord::Consensus { epoch: *epoch, record }));
+        for (epoch, Later { records: of_epoch, bodies }) in &self.later {
+            records.extend(bodies.iter().filter_map(|(header, bundles)| record_of(header, bundles)));
+            let of_epoch = of_epoch.iter().cloned();
+            records.extend(of_epoch.map(|record| LogRecord::Consensus { epoch: *epoch, record }));
         }
         if self.guard.is_quarantined() {
             records.insert(0, LogRecord::Quarantine);

@@ -29,7 +29,7 @@ use crate::mempool::Mempool;
 use crate::pace::Pace;
 use crate::propose::Building;
 use crate::record::LogRecord;
-use crate::recovery::chain_of;
+use crate::recovery::{Later, chain_of};
 use crate::settings::Settings;
 use crate::sync::Sync;
 use crate::wire::{Answer, PeerMessage};
@@ -53,7 +53,7 @@ pub struct Replica {
     pub(crate) previous: Option<Previous>,
     pub(crate) ahead: Ahead,
     /// Records of the vote log that are about epochs to which the ledger has not come yet.
-    pub(crate) later: BTreeMap<EpochNumber, Vec<Record>>,
+    pub(crate) later: BTreeMap<EpochNumber, Later>,
     /// Keys that may connect as validators, as they were told last.
     pub(crate) admitted: BTreeSet<PublicKey>,
     /// Hash of the set of the epoch after the next, as it was looked at last.

@@ -400,15 +400,12 @@ fn lite(options: &mut Options, dice: &mut Dice) {
     }
     options.disk.log_bytes = dice.between(4, 256).saturating_mul(1_024);
     options.clients.clients = dice.index(4);
-    if dice.coin() {
+    if dice.chance(200) {
         options.clients.variety_permille = dice.between(1, 300);
         options.clients.wrong_permille = dice.between(1, 200);
     }
     if dice.chance(250) {
         options.epoch_length = dice.between(10, 25);
-    }
-    if dice.chance(125) {
-        options.validators = dice.pick(&[1, 3, 5, 6]).copied().unwrap_or(4);
     }
     if dice.chance(125) {
         options.faults.ledger_rollback_permille = dice.between(1, 200);

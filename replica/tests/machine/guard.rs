@@ -1,6 +1,10 @@
 //! What a validator does that may have forgotten what it said, or that is not alone with its key.
 use quorate_consensus::Fault as Broken;
-use quorate_replica::{Fault, Voice};
+use quorate_primitives::codec::decode;
+use quorate_primitives::{EpochNumber, Hash};
+use quorate_replica::record::RECORD_BYTES_MAX;
+use quorate_replica::{Fault, LogRecord, Voice};
+use std::collections::BTreeSet;
 
 use crate::network::found_with;
 use crate::world::World;
@@ -174,6 +178,31 @@ fn who_lost_its_ledger_does_not_vote_in_epochs_that_its_log_left() {
     (0..3).for_each(|node| world.nodes[node].island = 0);
     // Every vote of it is compared with all that it ever said.
     grows(&mut world, 3, 25);
+}
+
+#[test]
+fn a_checkpoint_of_who_lost_its_ledger_keeps_the_bodies_of_later_epochs() {
+    let mut world = World::asleep_on(found_with(4, Some(10)), 4, 12);
+    (0..4).for_each(|node| world.start(node));
+    grows(&mut world, 3, 13);
+    let bodies = |world: &World| -> BTreeSet<Hash> {
+        let body = |bytes: &Vec<u8>| match decode(bytes, RECORD_BYTES_MAX).unwrap() {
+            LogRecord::Body { header, .. } if header.epoch == EpochNumber::new(1) => Some(header.id()),
+            _ => None,
+        };
+        world.nodes[3].log.iter().filter_map(body).collect()
+    };
+    // Of what is final its log keeps nothing any more.
+    world.checkpoint(3);
+    world.run_until("a body is logged", 60_000, |world| !bodies(world).is_empty());
+    let before = bodies(&world);
+    (0..3).for_each(|node| world.crash(node));
+    let log = world.nodes[3].log.clone();
+    world.wipe(3);
+    world.nodes[3].log = log;
+    world.start(3);
+    world.checkpoint(3);
+    assert_eq!(bodies(&world), before);
 }
 
 #[test]
