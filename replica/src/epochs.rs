@@ -153,7 +153,7 @@ impl Replica {
         self.out.journal.push(LogRecord::Epoch(next.epoch.number));
         self.previous = self.boundary_of(self.members.clone());
         self.install(next);
-        if self.me.is_some() && !was_member {
+        if self.me.is_some() && (!was_member || self.guard.mute().is_some()) {
             self.guard = Guard::asking(&self.guard);
         }
         self.enter_epoch();

@@ -2,7 +2,9 @@
 //!
 //! After every start it asks all others where they stand and which vote of its own is the latest that
 //! they hold, and votes when a quorum, itself counted, has answered. A vote that its log does not hold
-//! stops it: its key is used on another machine, or its log is an old copy.
+//! stops it: its key is used on another machine, or its log is an old copy. An answer is about one epoch:
+//! those of a later one do not count, and when an epoch ends before enough have answered, all are asked
+//! again in the next.
 //!
 //! A log that was lost is begun anew with [`LogRecord::Quarantine`](crate::LogRecord::Quarantine), and
 //! then nothing is known of what was said. The last view `v` that it can have voted in needs a
@@ -155,7 +157,8 @@ impl Replica {
             self.inputs.extend(vote.map(Input::Seen));
         }
         if epoch > self.epoch() {
-            self.sync_into_later_epoch();
+            // Which votes of ours it holds there can be looked at only there: it is asked again.
+            return self.sync_into_later_epoch();
         }
         let Guard::Asking(asking) = &mut self.guard else { return };
         asking.answers.insert(from, standing);
@@ -167,8 +170,7 @@ impl Replica {
         let Guard::Asking(asking) = &self.guard else { return };
         let (count, epoch) = (self.members.len(), self.epoch());
         let (needed, from) = if asking.quarantined {
-            // A turn counts once it is proven: then this replica has reached it. Who is in a later epoch
-            // does not count until this replica is there.
+            // A turn counts once it is proven: then this replica has reached it.
             let view = self.engine.view();
             let counts = |standing: &&Standing| {
                 let reached = standing.epoch < epoch || (standing.epoch == epoch && standing.view <= view);
@@ -178,10 +180,8 @@ impl Replica {
             let needed = faulty_max(count).saturating_mul(2).saturating_add(1);
             (needed.saturating_sub(counted), view.saturating_add(BEYOND))
         } else {
-            // Who is in a later epoch shows that this one is over: nothing is to be said in it any more.
-            let counted = asking.answers.values().filter(|standing| standing.epoch <= epoch).count();
             let needed = self.members.quorum().saturating_sub(1);
-            (needed.saturating_sub(counted), View::ZERO)
+            (needed.saturating_sub(asking.answers.len()), View::ZERO)
         };
         if needed == 0 && self.engine.voice().0.is_some() && !self.is_outdated() {
             self.guard = Guard::Passed;

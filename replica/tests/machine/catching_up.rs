@@ -5,13 +5,13 @@ use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::List;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Signature, View};
 use quorate_replica::serve::blocks;
-use quorate_replica::{Answer, Event, LogRecord, Question, Settings, SyncBlock, Timer};
+use quorate_replica::{Answer, Effect, Event, LogRecord, Question, Settings, SyncBlock, Timer, Voice};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::network::validator_key;
+use crate::network::{found_with, validator_key};
 use crate::solo::Solo;
 use crate::world::World;
 
@@ -88,6 +88,33 @@ fn who_hears_of_a_later_epoch_looks_for_blocks_at_once() {
     solo.elapse(Timer::Sync, soon);
     let asked = solo.questions().into_iter().find(|(_, _, question)| *question != Question::Standing);
     assert_eq!(asked.map(|(_, to, _)| to), Some(peer));
+}
+
+#[test]
+fn what_others_said_of_a_later_epoch_is_asked_again_there() {
+    let genesis = found_with(4, Some(10));
+    let mut world = World::asleep_on(genesis.clone(), 4, 23);
+    (1..4).for_each(|node| world.start(node));
+    world.run_until("the epoch ends", 120_000, |world| world.height(1) >= 10);
+    let ledger = world.replica(1).ledger();
+    let Answer::Blocks(found) = blocks(&ledger.reader(), Height::new(1)) else { panic!() };
+    let first_epoch = found.into_inner().into_iter().take(10).collect();
+    let last = ledger.reader().block(Height::new(10)).unwrap().unwrap();
+    let context = genesis.trusted().identity().successor(last.header.id(), &last.outcome).context();
+
+    let mut solo = Solo::founded(&genesis, Arc::new(Memory::new()), 0, Settings::default());
+    solo.now = world.now;
+    let forgotten = Claim::Notarize { view: View::new(1), block: Hash::ZERO };
+    solo.others = (EpochNumber::new(1), Some(forgotten.sign(&context, 0, &validator_key(0))));
+    solo.step(Event::Start);
+    (1..4).for_each(|peer| solo.step(Event::Connected(validator_key(peer).public_key())));
+    assert_eq!(solo.replica.status().voice, Voice::Asking);
+    solo.elapse(Timer::Sync, 10_000);
+    let (request, to, _) = solo.questions().pop().unwrap();
+    give(&mut solo, request, to, first_epoch);
+    assert_eq!(solo.replica.status().epoch, EpochNumber::new(1));
+    assert_eq!(solo.signed, [], "it signs although it was told of a vote that it does not know");
+    assert!(solo.effects.iter().any(|effect| matches!(effect, Effect::Halt(_))));
 }
 
 #[test]

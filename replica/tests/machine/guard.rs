@@ -5,6 +5,7 @@ use quorate_primitives::{EpochNumber, Hash};
 use quorate_replica::record::RECORD_BYTES_MAX;
 use quorate_replica::{Fault, LogRecord, Voice};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::network::found_with;
 use crate::world::World;
@@ -124,9 +125,35 @@ fn a_log_that_is_older_than_its_votes_stops_the_validator() {
     world.start(0);
     world.start(3);
     world.run(10_000);
-    let halted = world.nodes[3].halted.clone();
+    assert_used_elsewhere(&world, 3);
+}
+
+fn assert_used_elsewhere(world: &World, node: usize) {
+    let halted = &world.nodes[node].halted;
     let used_elsewhere = |fault: &Fault| matches!(fault, Fault::Consensus(broken) if matches!(**broken, Broken::KeyUsedElsewhere { .. }));
     assert!(halted.as_ref().is_some_and(used_elsewhere), "{halted:?}");
+}
+
+#[test]
+fn an_old_copy_of_an_earlier_epoch_stops_when_it_comes_to_where_it_has_voted() {
+    let mut world = World::asleep_on(found_with(4, Some(10)), 4, 13);
+    (0..4).for_each(|node| world.start(node));
+    grows(&mut world, 3, 5);
+    world.crash(3);
+    let (log, store) = (world.nodes[3].log.clone(), world.nodes[3].store.backup());
+    world.start(3);
+    grows(&mut world, 3, 8);
+    // The two that stay have no quorum, so they are still in the second epoch when the old copy comes there.
+    world.crash(0);
+    world.crash(3);
+    assert!([1, 2].iter().all(|node| world.replica(*node).status().epoch == EpochNumber::new(1)));
+    world.nodes[3].log = log;
+    world.nodes[3].store = Arc::new(store);
+    world.nodes[3].told = quorate_primitives::Height::ZERO;
+    world.may_halt = Some(3);
+    world.start(3);
+    world.run(20_000);
+    assert_used_elsewhere(&world, 3);
 }
 
 #[test]

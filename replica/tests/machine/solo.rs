@@ -1,5 +1,6 @@
 //! One replica of a network whose other validators the test plays.
-use quorate_consensus::{Claim, Proposal};
+use quorate_consensus::{Claim, Proposal, Vote};
+use quorate_genesis::Genesis;
 use quorate_ledger::Ledger;
 use quorate_ledger::store::Memory;
 use quorate_primitives::block::{Header, PROTOCOL_VERSION, Payload};
@@ -28,6 +29,8 @@ pub(crate) struct Solo {
     pub(crate) log: Vec<LogRecord>,
     /// The turn in which all others say that they are, without proof.
     pub(crate) lie: Option<View>,
+    /// The epoch that others say they are in, and the vote of this replica that they hold.
+    pub(crate) others: (EpochNumber, Option<Vote>),
     me: usize,
     rng: ChaCha8Rng,
 }
@@ -52,17 +55,22 @@ impl Solo {
 
     /// Validator `me` of four on a store, not started.
     pub(crate) fn on(store: Arc<Memory>, me: usize, settings: Settings) -> Self {
-        let genesis = found(4);
-        let ledger = Ledger::open(store, &genesis).unwrap();
+        Self::founded(&found(4), store, me, settings)
+    }
+
+    /// Validator `me` of a genesis on a store, not started.
+    pub(crate) fn founded(genesis: &Genesis, store: Arc<Memory>, me: usize, settings: Settings) -> Self {
+        let ledger = Ledger::open(store, genesis).unwrap();
         let key = validator_key(me).public_key();
         Self {
-            replica: Replica::new(settings, &genesis, ledger, Some(key)).unwrap(),
+            replica: Replica::new(settings, genesis, ledger, Some(key)).unwrap(),
             chain: genesis.hash(),
             now: BEGIN_MS + 10_000,
             effects: Vec::new(),
             signed: Vec::new(),
             log: Vec::new(),
             lie: None,
+            others: (EpochNumber::ZERO, None),
             me,
             rng: ChaCha8Rng::seed_from_u64(1),
         }
@@ -94,11 +102,11 @@ impl Solo {
                     }
                     Effect::Ask { request, to, question: Question::Standing } => {
                         let standing = VerifiedAnswer::Standing {
-                            epoch: EpochNumber::ZERO,
+                            epoch: self.others.0,
                             view: self.lie.unwrap_or(View::new(1)),
                             entry: None,
                             quarantined: false,
-                            vote: None,
+                            vote: self.others.1.clone(),
                         };
                         events.push_back(Event::Answered { request, from: to, answer: Some(standing) });
                     }
