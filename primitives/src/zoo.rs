@@ -1,7 +1,7 @@
 //! Bugs that are planted on purpose, one at a time, to test whoever looks for bugs.
 //!
 //! Product code asks [`has`] at the places where a bug would sit. Without the feature `zoo` the answer is a
-//! constant, no bug can be planted, and nothing of this is left in a program. With it, [`plant`] says which
+//! constant, no bug can be planted, and nothing of this is left in a program. With it, `plant` says which
 //! bug the code of the present thread has from now on. No program that is shipped enables the feature.
 use std::fmt;
 use std::str::FromStr;
