@@ -40,6 +40,8 @@ impl Ground {
                 Self::Profile(Profile::Twins)
             }
             Bug::HighWaterIgnored => Self::Profile(Profile::Storage),
+            // Of four validators three are a quorum either way.
+            Bug::QuorumOfTwoFPlusOne => Self::Profile(Profile::Swarm),
             Bug::SignersCountedTwice | Bug::UnderfullAccepted => Self::Program("forger"),
             Bug::UncheckedVotesCount | Bug::ViewWindowUnbounded => Self::Program("flooder"),
             Bug::SyncUnverified => Self::Program("liar"),

@@ -27,7 +27,7 @@ pub enum Expected {
     EachItsOwn,
     /// Nothing at all.
     Silence,
-    /// Anything that is JSON.
+    /// Anything that is JSON, or nothing: what is left may be a notification.
     Anything,
 }
 
@@ -48,8 +48,10 @@ impl Malformed {
     /// # Errors
     /// Why it is not.
     pub fn check(&self, answer: &[u8]) -> Result<(), String> {
-        if self.expected == Expected::Silence {
-            return if answer.is_empty() { Ok(()) } else { Err(shown(answer)) };
+        match (self.expected, answer.is_empty()) {
+            (Expected::Silence, false) => return Err(shown(answer)),
+            (Expected::Silence | Expected::Anything, true) => return Ok(()),
+            _ => {}
         }
         let read: Value =
             serde_json::from_slice(answer).map_err(|why| format!("{why}: {}", shown(answer)))?;
@@ -309,5 +311,6 @@ mod tests {
         assert!(!check(Expected::Error, b"[]"));
         assert!(!check(Expected::Silence, error));
         assert!(!check(Expected::Anything, b"not json"));
+        assert!(check(Expected::Anything, b""));
     }
 }

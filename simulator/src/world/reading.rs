@@ -149,7 +149,8 @@ impl World {
         }
     }
 
-    /// Whoever verifies a damaged answer must refuse it, or take it for the very same.
+    /// Whoever verifies a damaged answer must refuse it, or be told the truth all the same: by another
+    /// certificate of the same block, or of an earlier epoch.
     fn damage_answer(&mut self, node: usize, question: &Question, answer: &Value, proven: &Proven) {
         for (mutation, damaged) in self.readers.mutations(answer) {
             let believed = question.verify(self.readers.verifier(), &damaged);
@@ -157,10 +158,7 @@ impl World {
                 Err(_) => self.env.marks.hit(mutation.mark()),
                 Ok(None) => self.env.marks.hit("damage proves nothing"),
                 Ok(Some(same)) if same == *proven => self.env.marks.hit("damage changes nothing"),
-                // Fewer handovers lead to an earlier epoch, and that is one.
-                Ok(Some(Proven::Epoch(epoch)))
-                    if self.env.checkers.judge(&Proven::Epoch(epoch.clone())).is_ok() =>
-                {
+                Ok(Some(other)) if self.env.checkers.judge(&other).is_ok() => {
                     self.env.marks.hit("damage changes nothing");
                 }
                 Ok(Some(other)) => {
