@@ -72,7 +72,7 @@ pub(crate) fn transaction(
         overlay.keep();
         return Ok(failed(id, failure.into()));
     }
-    overlay.put(nonce_key.clone(), &marker);
+    overlay.put(nonce_key, &marker);
     overlay.keep();
     let mut session = Session::new(overlay, moment, envelope);
     match run(&mut session, envelope, moment.height) {
@@ -91,7 +91,7 @@ pub(crate) fn transaction(
         Err(fault) => {
             overlay.drop_running();
             if zoo::has(Bug::NonceFreeAfterFailure) {
-                overlay.delete(nonce_key);
+                overlay.delete(StateKey::Nonce(envelope.sender, envelope.nonce));
                 overlay.keep();
             }
             Ok(failed(id, fault))
