@@ -1,6 +1,6 @@
 //! Committed blocks and the proofs that they are final.
+use quorate_ledger::StoredBlock;
 use quorate_ledger::store::StoreError;
-use quorate_ledger::{Reader, StoredBlock};
 use quorate_primitives::Height;
 use quorate_primitives::light::FinalityProof;
 use quorate_primitives::merkle::ListProof;
@@ -33,21 +33,6 @@ impl Proven {
     }
 }
 
-/// Finds the proof of a block; `None` if there is no such block or no certificate above it yet.
-pub(crate) fn prove(reader: &Reader, height: Height) -> Result<Option<Proven>, StoreError> {
-    let Some(block) = reader.block(height)? else {
-        return Ok(None);
-    };
-    let Some(certified) = reader.next_certified(height)? else {
-        return Ok(None);
-    };
-    let Some(proof) = reader.finality(certified)? else {
-        return Ok(None);
-    };
-    let history = if certified == height { None } else { reader.history_proof(height, certified)? };
-    Ok((certified == height || history.is_some()).then_some(Proven { block, proof, history }))
-}
-
 fn not_found(what: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorKind::NotFound, format_args!("no block {what}"))
 }
@@ -57,6 +42,28 @@ fn count(number: usize) -> u32 {
 }
 
 impl Snapshot {
+    /// Finds the proof of a block; `None` if there is no such block or no certificate above it yet.
+    ///
+    /// The store may be ahead of the snapshot. A certificate of an epoch that has not begun here is left
+    /// out: nobody could follow the handovers of this snapshot to its validators. Reads the store.
+    pub(crate) fn prove(&self, height: Height) -> Result<Option<Proven>, StoreError> {
+        let reader = &self.reader;
+        let Some(block) = reader.block(height)? else {
+            return Ok(None);
+        };
+        let Some(certified) = reader.next_certified(height)? else {
+            return Ok(None);
+        };
+        if self.parameters().epoch_of(certified) > self.current_epoch() {
+            return Ok(None);
+        }
+        let Some(proof) = reader.finality(certified)? else {
+            return Ok(None);
+        };
+        let history = if certified == height { None } else { reader.history_proof(height, certified)? };
+        Ok((certified == height || history.is_some()).then_some(Proven { block, proof, history }))
+    }
+
     fn stored(&self, at: BlockAt) -> Answer<(Height, StoredBlock)> {
         let height = match at {
             BlockAt::Head => Some(self.height()),
@@ -145,7 +152,7 @@ impl Snapshot {
             Some(height) => height,
             None => self.certified()?.0.header.height,
         };
-        let proven = prove(&self.reader, height).map_err(unreadable)?.ok_or_else(|| {
+        let proven = self.prove(height).map_err(unreadable)?.ok_or_else(|| {
             if height > Height::ZERO && height <= self.height() {
                 let message = format_args!("no certificate at or above height {height} yet");
                 return ApiError::new(ErrorKind::NotReady, message);

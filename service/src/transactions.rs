@@ -4,7 +4,6 @@ use quorate_rpc::backend::{Answer, Proofs, Waited};
 use quorate_rpc::json::{ReceiptEvidence, TransactionAnswer, TransactionState, TransactionStatus};
 use quorate_rpc::{ApiError, ErrorKind};
 
-use crate::blocks::prove;
 use crate::snapshot::{Snapshot, unreadable};
 
 impl Snapshot {
@@ -62,7 +61,7 @@ impl Snapshot {
         let proof = match proofs {
             Proofs::Omit => None,
             Proofs::Include => {
-                let proven = prove(reader, position.height).map_err(unreadable)?.ok_or_else(|| {
+                let proven = self.prove(position.height).map_err(unreadable)?.ok_or_else(|| {
                     let message = "no certificate at or above the transaction's block yet";
                     ApiError::new(ErrorKind::NotReady, message).of_transaction(id)
                 })?;

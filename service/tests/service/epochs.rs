@@ -4,10 +4,13 @@ use quorate_primitives::light::{FinalityProof, Handover, LightError, PROOF_BYTES
 use quorate_primitives::merkle::GroupProof;
 use quorate_primitives::state::StateGroup;
 use quorate_primitives::{EpochNumber, Hash, Height};
+use quorate_rpc::ErrorKind;
+use quorate_rpc::backend::{Answer, Proofs};
 use quorate_rpc::json::{
     Block, ChainInfo, EpochsAnswer, EvidenceAnswer, FinalityAnswer, Head, Offence, PeersAnswer,
     ValidatorsAnswer,
 };
+use quorate_service::Snapshot;
 use serde_json::json;
 
 use crate::world::{Own, Served, World, key};
@@ -84,6 +87,28 @@ fn an_epoch_begins_when_the_last_block_before_it_is_committed() {
             (current, usize::try_from(current).unwrap())
         );
     }
+}
+
+/// The store is ahead of the snapshot here, and the snapshot does not lead into the epoch of the proof.
+#[test]
+fn nothing_is_proven_by_an_epoch_that_has_not_begun() {
+    let mut world = world(15);
+    let before = world.snapshot();
+    world.advance_to(20);
+    let payment = world.payment(5);
+    let id = payment.id();
+    world.commit(vec![payment], Own::Certificate);
+    let kind = |answer: Answer<()>| answer.map_err(|error| error.kind);
+    let found = |snapshot: &Snapshot, proofs| kind(snapshot.transaction(id, None, proofs).map(drop));
+    let finality = |snapshot: &Snapshot| kind(snapshot.finality(Some(Height::new(21))).map(drop));
+
+    assert_eq!(before.epochs(EpochNumber::ZERO, 9).unwrap().current.0, EpochNumber::new(1));
+    assert_eq!(found(&before, Proofs::Include), Err(ErrorKind::NotReady));
+    assert_eq!(finality(&before), Err(ErrorKind::NotFound));
+    assert_eq!(found(&before, Proofs::Omit), Ok(()));
+
+    let after = world.snapshot();
+    assert_eq!((found(&after, Proofs::Include), finality(&after)), (Ok(()), Ok(())));
 }
 
 #[test]

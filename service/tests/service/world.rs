@@ -125,7 +125,7 @@ impl World {
         AssetId::derive(&"USD".parse().unwrap())
     }
 
-    /// So much from Alice to Bob, valid for 10 seconds.
+    /// So much from Alice to Bob, valid for the first minute.
     pub(crate) fn payment(&self, amount: u128) -> SignedTransaction {
         let quantity = Quantity::Exact(Amount::new(amount));
         let to = self.account("bob");
@@ -152,7 +152,7 @@ impl World {
             version: TRANSACTION_VERSION,
             sender: self.account(name),
             nonce: nonce.to_be_bytes(),
-            valid_until: Timestamp::new(START + 10_000),
+            valid_until: Timestamp::new(START + 60_000),
             actions: List::new(vec![Action { actor: None, operation }]).unwrap(),
             asserts: List::default(),
             reference: Blob::default(),

@@ -76,9 +76,9 @@ impl World {
     fn take_reading(&mut self, node: usize, question: &Question, head: &Head, answer: &Value) {
         self.take_words(node, question, head, answer);
         let proven = match self.verify(node, question, answer) {
-            Ok(Some(proven)) => proven,
-            Ok(None) => return,
-            Err(distrust) => return self.distrust(node, question, &distrust),
+            Some(Ok(Some(proven))) => proven,
+            Some(Ok(None)) | None => return,
+            Some(Err(distrust)) => return self.distrust(node, question, &distrust),
         };
         self.env.marks.hit(question.mark());
         if let Proven::Values(_, values) = &proven
@@ -92,50 +92,49 @@ impl World {
         self.readers.learn(proven);
     }
 
-    /// A client does not believe a node. Blocks and transactions are read from the store, which may hold the
-    /// first blocks of an epoch before the node tells of them and hands that epoch over; and it may have ended
-    /// since it gave its answer. Then a wallet asks again, or somebody else.
+    /// A client does not believe a node.
     fn distrust(&mut self, node: usize, question: &Question, distrust: &Distrust) {
-        let told = self.nodes.get(node).and_then(|node| node.published()).map(|(head, _)| head);
-        let newest = told.map(|told| self.env.checkers.epoch_of(told.next()));
-        if let Distrust::UnknownEpoch { epoch, .. } = distrust
-            && newest.is_none_or(|newest| *epoch > newest)
-        {
-            return self.env.marks.hit("read: epoch that is not told yet");
-        }
         let detail = format!("node {node} was asked for {question:?}, and nobody believes it: {distrust}");
         self.env.violate("proofs", detail);
     }
 
-    /// Verifies an answer, if need be after the epoch that it speaks of was reached.
+    /// Verifies an answer, if need be after the epoch that it speaks of was reached. `None` if the node does
+    /// not answer any more before that.
     fn verify(
         &mut self,
         node: usize,
         question: &Question,
         answer: &Value,
-    ) -> Result<Option<Proven>, Distrust> {
+    ) -> Option<Result<Option<Proven>, Distrust>> {
         match question.verify(self.readers.verifier(), answer) {
             Err(Distrust::UnknownEpoch { epoch, .. }) => {
-                self.reach(node, epoch);
-                question.verify(self.readers.verifier(), answer)
+                if self.reach(node, epoch).is_none() {
+                    self.env.marks.hit("reader hears no more");
+                    return None;
+                }
+                Some(question.verify(self.readers.verifier(), answer))
             }
-            other => other,
+            other => Some(other),
         }
     }
 
-    /// Follows the handovers of a node, page by page, from the newest epoch that is known up to this one.
-    fn reach(&mut self, node: usize, epoch: EpochNumber) {
+    /// Follows the handovers of a node, page by page, from the newest epoch that is known towards this one,
+    /// as far as they lead. `None` if it stops answering.
+    fn reach(&mut self, node: usize, epoch: EpochNumber) -> Option<()> {
         loop {
             let before = self.readers.verifier().up_to(epoch).number();
             let left = u32::try_from(epoch.distance_from(before)).unwrap_or(u32::MAX).min(EPOCHS_MAX);
             if left == 0 {
-                return self.env.marks.hit("read: followed the epochs");
+                self.env.marks.hit("read: followed the epochs");
+                return Some(());
             }
             let question = Question::Epochs(before.next(), left);
-            let answer = match self.question(node, &question) {
-                Some((_, Ok(answer))) => answer,
-                Some((head, Err(error))) => return self.take_refusal(node, &question, &head, &error),
-                None => return,
+            let answer = match self.question(node, &question)? {
+                (_, Ok(answer)) => answer,
+                (head, Err(error)) => {
+                    self.take_refusal(node, &question, &head, &error);
+                    return Some(());
+                }
             };
             match question.verify(self.readers.verifier(), &answer) {
                 Ok(Some(proven)) => {
@@ -143,8 +142,11 @@ impl World {
                     self.env.checkers.proven(now, node, &proven);
                     self.readers.learn(proven);
                 }
-                Ok(None) => return,
-                Err(distrust) => return self.distrust(node, &question, &distrust),
+                Ok(None) => return Some(()),
+                Err(distrust) => {
+                    self.distrust(node, &question, &distrust);
+                    return Some(());
+                }
             }
         }
     }
@@ -238,16 +240,17 @@ impl World {
         let Ok(Ok(answer)) = call::read::<Value>(answer) else { return };
         let question = Question::Transaction(id);
         match self.verify(node, &question, &answer) {
-            Ok(Some(proven)) => {
+            Some(Ok(Some(proven))) => {
                 let now = self.env.now;
                 self.env.checkers.proven(now, node, &proven);
                 self.env.marks.hit("read: proof of an end that was waited for");
             }
-            Ok(None) => {
+            Some(Ok(None)) => {
                 let state = TransactionState::Final;
                 self.complain(node, question.mark(), &format!("{state:?} without proof"));
             }
-            Err(distrust) => self.distrust(node, &question, &distrust),
+            Some(Err(distrust)) => self.distrust(node, &question, &distrust),
+            None => {}
         }
     }
 }
