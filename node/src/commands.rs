@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output and messages to standard error. A fault is one line that names the
 //! field, the value found and what is allowed, and an exit code that scripts can rely on.
+pub mod bench;
 pub mod config;
 pub mod genesis;
 pub mod node;
@@ -104,6 +105,8 @@ enum Command {
     Testnet(testnet::TestnetArguments),
     /// Rehearse a network in one thread, with everything that can go wrong drawn from a seed.
     Simulate(Box<quorate_simulator::command::SimulateArguments>),
+    /// Measure how many transactions a network of this machine finalizes, and how soon.
+    Bench(Box<bench::BenchArguments>),
     /// Explain the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -142,6 +145,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Node(command) => node::run(command),
         Command::Genesis(command) => genesis::run(command),
         Command::Testnet(arguments) => testnet::run(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Simulate(arguments) => simulate::run(&arguments).map(drop),
         Command::Completions { shell } => {

@@ -4,6 +4,7 @@
 //! [`process`] a node, waits until they finalize blocks, prints the [`table`] and keeps
 //! [`report::Report`] up to date until it is told to stop. [`chaos`] are the commands that disturb a
 //! running testnet or add to it from another terminal; they find it through its report.
+pub mod background;
 pub mod chaos;
 pub mod folder;
 pub mod founding;

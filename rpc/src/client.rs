@@ -268,6 +268,9 @@ methods! {
     /// Submits up to 1,000 transactions that together fit a request.
     submit_many(transactions: &[SignedTransaction]) -> SubmitManyAnswer = "tx_submitMany",
         Named::new().with("transactions", transactions.iter().map(HexBytes::of).collect::<Vec<_>>());
+    /// As `submit_many`, with the canonical bytes of the transactions.
+    submit_encoded(transactions: &[&HexBytes]) -> SubmitManyAnswer = "tx_submitMany",
+        Named::new().with("transactions", transactions);
     /// All that is known of a transaction.
     transaction(id: Hash, proofs: Proofs) -> TransactionAnswer = "tx_get", Named::new().with("tx_id", Shown(id)).proofs(proofs);
     /// How a transaction stands.

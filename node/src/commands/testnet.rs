@@ -1,16 +1,15 @@
 //! `quorate testnet`: several validators on this machine.
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::{Exit, Failure, OrExit};
-use crate::testnet::chaos;
 use crate::testnet::folder::Folder;
 use crate::testnet::ports::PortBase;
 use crate::testnet::seeds::SEED_BYTES_MAX;
 use crate::testnet::supervisor::{self, KeptState, Options, Output};
+use crate::testnet::{background, chaos};
 
 /// Shortest and longest `--block-time` in milliseconds.
 const BLOCK_TIME_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
@@ -137,10 +136,7 @@ pub(super) fn run(arguments: TestnetArguments) -> Result<(), Failure> {
 
 async fn carry_out(arguments: TestnetArguments, folder: Folder) -> Result<(), Failure> {
     match &arguments.action {
-        None if arguments.detach => {
-            let again = background_arguments(&arguments, &folder);
-            supervisor::detach(options(arguments, folder), again).await
-        }
+        None if arguments.detach => background::detach(&options(arguments, folder)).await,
         None => supervisor::run(options(arguments, folder)).await,
         Some(TestnetAction::Status) => chaos::status(&folder, arguments.json).await,
         Some(TestnetAction::Kill { node }) => chaos::kill(&folder, node).await,
@@ -166,30 +162,4 @@ fn options(arguments: TestnetArguments, folder: Folder) -> Options {
         state: if arguments.fresh { KeptState::Fresh } else { KeptState::Continue },
         output: if arguments.json { Output::Json } else { Output::Table },
     }
-}
-
-/// The command line that starts the same testnet in the foreground.
-fn background_arguments(arguments: &TestnetArguments, folder: &Folder) -> Vec<OsString> {
-    let mut line: Vec<OsString> = vec!["testnet".into(), "--dir".into(), folder.path().into()];
-    let mut add = |flag: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line.push(flag.into());
-            line.push(value.into());
-        }
-    };
-    add("--validators", arguments.validators.map(|number| number.to_string()));
-    add("--seed", arguments.seed.clone());
-    add("--epoch-length", arguments.epoch_length.map(|length| length.to_string()));
-    add("--block-time", arguments.block_time.map(|time| format!("{}ms", time.as_millis())));
-    add(
-        "--port-base",
-        arguments.port_base.map(|base| match base {
-            PortBase::Auto => "auto".to_owned(),
-            PortBase::From(port) => port.to_string(),
-        }),
-    );
-    if arguments.fresh {
-        line.push("--fresh".into());
-    }
-    line
 }

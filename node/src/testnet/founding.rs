@@ -10,7 +10,7 @@ use super::{node_name, seeds};
 /// How the addresses of every testnet begin.
 const PREFIX: &str = "qdev";
 /// The testnet's money.
-const SYMBOL: &str = "USD";
+pub const SYMBOL: &str = "USD";
 /// What each holder owns at the beginning.
 const FIRST_BALANCE: &str = "1000000.00";
 /// As [`FIRST_BALANCE`], for people.
@@ -24,7 +24,7 @@ pub const GOVERNANCE_THRESHOLD: u32 = 2;
 /// Manages the validators.
 pub const GOVERNANCE: &str = "governance";
 /// Issues the testnet's money.
-const TREASURY: &str = "treasury";
+pub const TREASURY: &str = "treasury";
 
 /// A member of the testnet's consortium.
 struct Organisation {

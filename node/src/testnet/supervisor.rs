@@ -1,6 +1,5 @@
 //! Starts the nodes of a testnet and stays until it is told to stop.
 use std::io::{IsTerminal, Write};
-use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quorate_genesis::{GENESIS_BYTES_MAX, Genesis};
@@ -25,7 +24,7 @@ use crate::commands::{Exit, Failure, OrExit, print};
 /// Reading a large ledger takes a while.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the nodes are asked while they start.
-const READY_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const READY_INTERVAL: Duration = Duration::from_millis(100);
 /// How often ended nodes and requests are looked for.
 const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two status lines on a terminal, and in a log.
@@ -34,8 +33,6 @@ const TICKS_SHOWN: (u64, u64) = (5, 150);
 const TICKS_LOGS: u64 = 150;
 /// How long the nodes may take to stop by themselves; they need less than a second.
 const STOP_PATIENCE: Duration = Duration::from_millis(3_500);
-/// How long a background supervisor may take to stop its nodes and itself.
-const BACKGROUND_STOP_PATIENCE: Duration = Duration::from_secs(6);
 /// Lines of a node's log that are shown when it ends unasked.
 const LAST_LINES: usize = 5;
 
@@ -107,14 +104,18 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 }
 
 /// The signals that mean "stop".
-struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// [`Failure`] if the system refuses.
+    pub fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).or_exit_about(Exit::Internal, "signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -123,7 +124,8 @@ impl Signals {
         })
     }
 
-    async fn wait(&mut self) {
+    /// Returns when one of them came.
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -411,67 +413,6 @@ fn plan(options: &Options, old: Option<&Report>) -> Result<(Plan, Genesis), Fail
         ));
     }
     Ok((plan, genesis))
-}
-
-/// Starts the same testnet in the background and returns when it is ready.
-///
-/// # Errors
-/// [`Failure`] with the last message of the background supervisor if it ended, or when a signal came
-/// before the testnet was ready: then nothing is left running.
-pub async fn detach(options: Options, arguments: Vec<std::ffi::OsString>) -> Result<(), Failure> {
-    let folder = &options.folder;
-    if folder.is_locked() {
-        return Err(Failure::new(
-            Exit::Configuration,
-            super::folder::FolderError::Running { path: folder.path().to_owned() },
-        ));
-    }
-    folder.check_own().or_exit(Exit::Configuration)?;
-    files::create_folder(folder.path()).or_exit(Exit::Configuration)?;
-    let mut signals = Signals::new()?;
-    let program = std::env::current_exe().or_exit(Exit::Internal)?;
-    let path = folder.supervisor_log();
-    let log = std::fs::File::create(&path).or_exit_about(Exit::Internal, path.display())?;
-    let errors = log.try_clone().or_exit(Exit::Internal)?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
-    let mut child = command.spawn().or_exit(Exit::Internal)?;
-    let outcome = tokio::select! {
-        ready = wait_ready(&mut child, folder) => ready,
-        () = signals.wait() => Err(Failure::new(Exit::Internal, "stopped before the first block")),
-    };
-    let report = match outcome {
-        Ok(report) => report,
-        Err(failure) => {
-            process::stop(vec![&mut child], BACKGROUND_STOP_PATIENCE).await;
-            return Err(failure);
-        }
-    };
-    match options.output {
-        Output::Json => print(&report.to_json()),
-        Output::Table => {
-            let probes = probe_all(&report).await;
-            print(&table::table(&report, &probes, Supervised::Elsewhere))
-        }
-    }
-}
-
-/// Waits until the background supervisor says that its testnet is ready.
-async fn wait_ready(child: &mut Child, folder: &Folder) -> Result<Report, Failure> {
-    let pid = child.id();
-    loop {
-        if let Some(status) = child.try_wait().or_exit(Exit::Internal)? {
-            let said = process::last_lines(&folder.supervisor_log(), 1).concat();
-            let message = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
-            let exit = if status.code() == Some(9) { Exit::Configuration } else { Exit::Internal };
-            return Err(Failure::new(exit, message));
-        }
-        let report = Report::read(&folder.report()).or_exit(Exit::Configuration)?;
-        if let Some(report) = report.filter(|report| report.supervisor == pid && report.ready) {
-            return Ok(report);
-        }
-        sleep(READY_INTERVAL).await;
-    }
 }
 
 #[cfg(test)]

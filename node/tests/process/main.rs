@@ -4,6 +4,7 @@
 //! testnet keeps all processors of a small machine busy; every wait is for a condition and bounded.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bench;
 mod crash;
 mod forgetting;
 mod refusals;

@@ -181,6 +181,10 @@ const COMMANDS: &[Case] = &[
     command(&["node", "init", "--dir", "n9"], USAGE, &["--passphrase-file"]),
     command(&["testnet", "kill", "n1", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
     command(&["testnet", "add", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
+    command(&["bench", "--rate", "fast"], USAGE, &["--rate", "fast", "max, ramp or a number"]),
+    command(&["bench", "--accounts", "9"], USAGE, &["--accounts", "9", "10..=1000000"]),
+    command(&["bench", "--duration", "30"], USAGE, &["--duration", "1 s to 1800 s"]),
+    command(&["bench", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
     command(&["testnet", "--dir", "foreign"], TESTNET, &["foreign", "thesis.tex"]),
 ];
 
