@@ -12,6 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::hash::{Domain, HexError, parse_hex};
 
+mod batch;
+
+pub use batch::KnownKeys;
+
 /// An Ed25519 public key. Shape: 32 bytes, compressed Edwards point; shown as hexadecimal.
 ///
 /// Holding one says nothing about the bytes: [`PublicKey::check`] does, and is asked wherever a key
@@ -106,6 +110,15 @@ impl Signature {
     pub const fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }
+
+    /// R and s.
+    fn halves(&self) -> ([u8; 32], [u8; 32]) {
+        let mut halves = ([0; 32], [0; 32]);
+        let (r, s) = self.0.split_at(32);
+        halves.0.copy_from_slice(r);
+        halves.1.copy_from_slice(s);
+        halves
+    }
 }
 
 impl fmt::Debug for Signature {
@@ -170,24 +183,54 @@ pub struct SignatureCheck {
 
 /// Checks many signatures at once; the verdict on each equals [`PublicKey::verify`].
 ///
-/// `rng` must be unpredictable to the signers. Returns the positions of the invalid ones, ascending;
-/// empty when all are valid. A failing batch is halved until the invalid ones stand alone, so that one
-/// forged signature among many costs a logarithmic number of batches.
-pub fn verify_batch(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> Vec<usize> {
-    find_invalid(checks, rng, usize::MAX)
+/// `known` are keys that were seen before. `rng` must be unpredictable to the signers. Returns the
+/// positions of the invalid ones, ascending; empty when all are valid. A failing batch is halved until the
+/// invalid ones stand alone, so that one forged signature among many costs a logarithmic number of batches.
+pub fn verify_batch(
+    checks: &[SignatureCheck],
+    known: &mut KnownKeys,
+    rng: &mut impl CryptoRng,
+) -> Vec<usize> {
+    find_invalid(checks, known, rng, usize::MAX)
 }
 
-/// The position of the first invalid signature. Looks no further, so that a heap of forged ones costs
-/// its sender's victim little more than one batch.
-pub fn first_invalid(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> Option<usize> {
-    find_invalid(checks, rng, 1).first().copied()
+/// Whether all signatures are valid, as the library that checks single ones decides it for batches: what
+/// [`verify_batch`] is held to, and measured against.
+#[must_use]
+pub fn reference_batch(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> bool {
+    let mut batch = ed25519_zebra::batch::Verifier::new();
+    for check in checks {
+        let key = ed25519_zebra::VerificationKeyBytes::from(check.key.0);
+        let signature = ed25519_zebra::Signature::from(check.signature.0);
+        batch.queue((key, signature, &signed_bytes(check.domain, &check.message)));
+    }
+    batch.verify(rng).is_ok()
 }
 
-fn find_invalid(checks: &[SignatureCheck], rng: &mut impl CryptoRng, limit: usize) -> Vec<usize> {
+/// The position of the first invalid signature; arguments as of [`verify_batch`]. Looks no further, so that
+/// a heap of forged ones costs its sender's victim little more than one batch.
+pub fn first_invalid(
+    checks: &[SignatureCheck],
+    known: &mut KnownKeys,
+    rng: &mut impl CryptoRng,
+) -> Option<usize> {
+    find_invalid(checks, known, rng, 1).first().copied()
+}
+
+fn find_invalid(
+    checks: &[SignatureCheck],
+    known: &mut KnownKeys,
+    rng: &mut impl CryptoRng,
+    limit: usize,
+) -> Vec<usize> {
     let mut bad = Vec::new();
     let mut open = vec![(0, checks)];
     while let Some((offset, part)) = open.pop().filter(|_| bad.len() < limit) {
-        if batch_holds(part, rng) {
+        let holds = match part {
+            [check] => check.key.verify(check.domain, &check.message, &check.signature),
+            _ => batch::holds(part, known, rng),
+        };
+        if holds {
             continue;
         }
         if part.len() == 1 {
@@ -199,17 +242,4 @@ fn find_invalid(checks: &[SignatureCheck], rng: &mut impl CryptoRng, limit: usiz
         open.push((offset, left));
     }
     bad
-}
-
-fn batch_holds(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> bool {
-    if let [check] = checks {
-        return check.key.verify(check.domain, &check.message, &check.signature);
-    }
-    let mut batch = ed25519_zebra::batch::Verifier::new();
-    for check in checks {
-        let key = ed25519_zebra::VerificationKeyBytes::from(check.key.0);
-        let signature = ed25519_zebra::Signature::from(check.signature.0);
-        batch.queue((key, signature, &signed_bytes(check.domain, &check.message)));
-    }
-    batch.verify(rng).is_ok()
 }

@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::hash::{Domain, Hash, hash};
-use crate::keys::{SecretKey, SignatureCheck, verify_batch};
+use crate::keys::{KnownKeys, SecretKey, SignatureCheck, verify_batch};
 use crate::merkle::{Leaf, list_root, tree_root};
 use crate::state::{Path, value_hash};
 
@@ -87,10 +87,12 @@ fn check_signatures(rng: &mut impl CryptoRng) -> Result<(), SelfTestError> {
     }
     let valid = SignatureCheck { key: secret.public_key(), domain: Domain::SignVote, message, signature };
     let forged = SignatureCheck { message: b"self-tesT".to_vec(), ..valid.clone() };
-    if !verify_batch(&[valid.clone(), valid.clone(), valid.clone()], rng).is_empty() {
+    if !verify_batch(&[valid.clone(), valid.clone(), valid.clone()], &mut KnownKeys::default(), rng)
+        .is_empty()
+    {
         return Err(SelfTestError::Verification { expected: "valid" });
     }
-    if verify_batch(&[valid.clone(), forged, valid], rng) != [1] {
+    if verify_batch(&[valid.clone(), forged, valid], &mut KnownKeys::default(), rng) != [1] {
         return Err(SelfTestError::Verification { expected: "forged" });
     }
     Ok(())

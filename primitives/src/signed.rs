@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::evidence::Accusation;
-use crate::keys::{SignatureCheck, first_invalid, verify_batch};
+use crate::keys::{KnownKeys, SignatureCheck, first_invalid, verify_batch};
 use crate::transaction::SignedTransaction;
 
 /// A value proven to be signed by the keys it names. Cheap to clone. Only this module makes one.
@@ -19,12 +19,17 @@ impl<T> Deref for Verified<T> {
     }
 }
 
-/// Proves a bundle by one batch over all its transactions and accusations.
+/// Proves a bundle by one batch over all its transactions and accusations; `known` and `rng` as for
+/// [`verify_batch`].
 ///
 /// # Errors
 /// The position of the first transaction with an invalid signature; accusations are counted on after the
 /// transactions.
-pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verified<Bundle>, usize> {
+pub fn verify_bundle(
+    bundle: Bundle,
+    known: &mut KnownKeys,
+    rng: &mut impl CryptoRng,
+) -> Result<Verified<Bundle>, usize> {
     let transactions = bundle.transactions().iter().map(|signed| signed.signature_checks());
     let accusations = bundle.accusations().iter().map(|accusation| accusation.signature_checks().to_vec());
     let owners: Vec<(usize, SignatureCheck)> = transactions
@@ -33,16 +38,17 @@ pub fn verify_bundle(bundle: Bundle, rng: &mut impl CryptoRng) -> Result<Verifie
         .flat_map(|(position, checks)| checks.into_iter().map(move |check| (position, check)))
         .collect();
     let (positions, checks): (Vec<usize>, Vec<SignatureCheck>) = owners.into_iter().unzip();
-    match first_invalid(&checks, rng) {
+    match first_invalid(&checks, known, rng) {
         None => Ok(Verified(Arc::new(bundle))),
         Some(bad) => Err(positions.get(bad).copied().unwrap_or_default()),
     }
 }
 
 /// Proves transactions from many clients in one batch; the verdicts are in the order given, `None` for
-/// an invalid signature.
+/// an invalid signature. `known` and `rng` as for [`verify_batch`].
 pub fn verify_transactions(
     transactions: Vec<SignedTransaction>,
+    known: &mut KnownKeys,
     rng: &mut impl CryptoRng,
 ) -> Vec<Option<Verified<SignedTransaction>>> {
     let mut checks = Vec::new();
@@ -53,8 +59,10 @@ pub fn verify_transactions(
             owners.push(position);
         }
     }
-    let bad: std::collections::BTreeSet<usize> =
-        verify_batch(&checks, rng).into_iter().filter_map(|index| owners.get(index).copied()).collect();
+    let bad: std::collections::BTreeSet<usize> = verify_batch(&checks, known, rng)
+        .into_iter()
+        .filter_map(|index| owners.get(index).copied())
+        .collect();
     let verdict = |(position, signed)| (!bad.contains(&position)).then(|| Verified(Arc::new(signed)));
     transactions.into_iter().enumerate().map(verdict).collect()
 }

@@ -5,6 +5,7 @@ use quorate_primitives::block::{BUNDLES_MAX, Header, Payload};
 use quorate_primitives::bundle::{BUNDLE_BYTES_MAX, Bundle};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::codec::List;
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, View};
 use rand_core::CryptoRng;
@@ -51,11 +52,14 @@ impl PeerMessage {
                 Some(Event::Message { from, epoch, message: Box::new(message) })
             }
             Self::Proposal { proposal, payload, inline } => {
-                let inline = inline.map(|bundle| verify_bundle(bundle, rng)).transpose().ok()?;
+                let inline = inline
+                    .map(|bundle| verify_bundle(bundle, &mut KnownKeys::default(), rng))
+                    .transpose()
+                    .ok()?;
                 Some(Event::Proposal { from, proposal: Box::new(proposal), payload, inline })
             }
             Self::Bundle(bundle) => {
-                let bundle = verify_bundle(bundle, rng).ok()?;
+                let bundle = verify_bundle(bundle, &mut KnownKeys::default(), rng).ok()?;
                 Some(Event::Bundle { from: Some(from), bundle })
             }
         }
@@ -194,5 +198,9 @@ pub(crate) fn verify_all(
     bundles: List<Bundle, 0, BUNDLES_MAX>,
     rng: &mut impl CryptoRng,
 ) -> Option<Vec<Verified<Bundle>>> {
-    bundles.into_inner().into_iter().map(|bundle| verify_bundle(bundle, rng).ok()).collect()
+    bundles
+        .into_inner()
+        .into_iter()
+        .map(|bundle| verify_bundle(bundle, &mut KnownKeys::default(), rng).ok())
+        .collect()
 }

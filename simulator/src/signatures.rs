@@ -8,7 +8,7 @@
 use quorate_primitives::Hash;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::hash::Domain;
-use quorate_primitives::keys::{PublicKey, Signature, SignatureCheck};
+use quorate_primitives::keys::{KnownKeys, PublicKey, Signature, SignatureCheck};
 use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
 use quorate_primitives::transaction::SignedTransaction;
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ impl Memo {
         let id = bundle.id();
         let proven = match self.known_bundle(&bundle) {
             Some(proven) if proven.id() == id => Some(proven),
-            Some(_) | None => verify_bundle(bundle, self.dice.rng()).ok(),
+            Some(_) | None => verify_bundle(bundle, &mut KnownKeys::default(), self.dice.rng()).ok(),
         };
         self.bundles.insert(id, proven.clone());
         proven
@@ -132,7 +132,7 @@ impl Memo {
 
 /// Proves a transaction; `None` if a signature is invalid.
 pub fn proven(signed: SignedTransaction, dice: &mut Dice) -> Option<Verified<SignedTransaction>> {
-    verify_transactions(vec![signed], dice.rng()).pop().flatten()
+    verify_transactions(vec![signed], &mut KnownKeys::default(), dice.rng()).pop().flatten()
 }
 
 /// Transactions that were signed in earlier runs of this thread, by their ids.

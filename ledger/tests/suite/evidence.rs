@@ -4,6 +4,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::decode;
 use quorate_primitives::evidence::{Accusation, Evidence, EvidenceKind, RecordedEvidence};
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::merkle::list_root;
 use quorate_primitives::signed::verify_bundle;
 use quorate_primitives::state::{StateGroup, StateKey};
@@ -171,7 +172,10 @@ fn a_forged_accusation_reaches_no_ledger() {
     let mut forged = double_notarize(&second(&world, 0));
     forged.evidence.second.signature = forged.evidence.first.signature;
     let bundle = Bundle::from_shared(0, 0, Vec::new(), vec![forged]).unwrap();
-    assert_eq!(verify_bundle(bundle, &mut ChaCha20Rng::from_seed([1; 32])), Err(0));
+    assert_eq!(
+        verify_bundle(bundle, &mut KnownKeys::default(), &mut ChaCha20Rng::from_seed([1; 32])),
+        Err(0)
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::codec::{Blob, List, Text};
 use quorate_primitives::evidence::Accusation;
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::state::{
@@ -247,7 +248,8 @@ pub(crate) fn accusing(lists: Vec<(Vec<SignedTransaction>, Vec<Accusation>)>) ->
     let mut rng = ChaCha20Rng::from_seed([9; 32]);
     let bundle = |(sequence, (list, accusations)): (u64, (Vec<SignedTransaction>, Vec<Accusation>))| {
         let shared = list.into_iter().map(Arc::new).collect();
-        verify_bundle(Bundle::from_shared(0, sequence, shared, accusations).unwrap(), &mut rng).unwrap()
+        let bundle = Bundle::from_shared(0, sequence, shared, accusations).unwrap();
+        verify_bundle(bundle, &mut KnownKeys::default(), &mut rng).unwrap()
     };
     (0..).zip(lists).map(bundle).collect()
 }

@@ -9,7 +9,7 @@ mod cache;
 use quorate_primitives::PublicKey;
 use quorate_primitives::block::ANSWER_BYTES_MAX;
 use quorate_primitives::codec;
-use quorate_primitives::keys::{SignatureCheck, verify_batch};
+use quorate_primitives::keys::{KnownKeys, SignatureCheck, verify_batch};
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
@@ -38,6 +38,8 @@ const SUBMISSIONS_MAX: usize = 16_384;
 const SUBMISSION_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most transactions in one batch: about 20 ms of one core.
 const BATCH_MAX: usize = 512;
+/// Most keys that a thread remembers as points of the curve, about 16 MiB of them.
+const KNOWN_MAX: usize = 65_536;
 /// How long a submitted transaction waits for others.
 const GATHER: Duration = Duration::from_millis(1);
 /// What a client that was refused for lack of room is told to wait, in ms.
@@ -202,8 +204,12 @@ impl Pool {
         let shared = Arc::new(Shared { queues, filled: Condvar::new(), cache, counters, outlet });
         let mut handles = Vec::new();
         for number in 0..=threads.max(1) {
-            let mut worker =
-                Worker { shared: Arc::clone(&shared), rng: fresh_rng()?, checks_only: number == 0 };
+            let mut worker = Worker {
+                shared: Arc::clone(&shared),
+                known: KnownKeys::new(KNOWN_MAX),
+                rng: fresh_rng()?,
+                checks_only: number == 0,
+            };
             let builder = thread::Builder::new().name(format!("verify-{number}"));
             handles.push(builder.spawn(move || worker.run())?);
         }
@@ -361,6 +367,7 @@ pub fn fresh_rng() -> io::Result<StdRng> {
 /// One thread.
 struct Worker {
     shared: Arc<Shared>,
+    known: KnownKeys,
     rng: StdRng,
     checks_only: bool,
 }
@@ -370,7 +377,7 @@ impl Worker {
         loop {
             match self.shared.next(self.checks_only) {
                 Work::Checks(ticket, checks) => {
-                    let bad = verify_batch(&checks, &mut self.rng);
+                    let bad = verify_batch(&checks, &mut self.known, &mut self.rng);
                     count_bytes(&self.shared.counters.signatures_checked, checks.len());
                     count(&self.shared.counters.signature_batches, 1);
                     (self.shared.outlet)(Outcome::Checked { ticket, bad });
@@ -384,7 +391,7 @@ impl Worker {
 
     fn proof(&mut self) -> cache::Proof<'_> {
         let Shared { cache, counters, .. } = &*self.shared;
-        cache::Proof { cache, counters, rng: &mut self.rng }
+        cache::Proof { cache, counters, known: &mut self.known, rng: &mut self.rng }
     }
 
     fn job(&mut self, job: Job) {

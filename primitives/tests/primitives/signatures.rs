@@ -1,7 +1,9 @@
 //! One verification rule: what a signature is worth never depends on how it is checked.
 use proptest::prelude::*;
 use quorate_primitives::hash::{Domain, parse_hex};
-use quorate_primitives::keys::{KeyError, PublicKey, SecretKey, Signature, SignatureCheck, verify_batch};
+use quorate_primitives::keys::{
+    KeyError, KnownKeys, PublicKey, SecretKey, Signature, SignatureCheck, reference_batch, verify_batch,
+};
 use quorate_primitives::state::Authority;
 use rand::RngExt;
 use std::collections::BTreeSet;
@@ -65,6 +67,8 @@ fn pool() -> (Vec<SignatureCheck>, Vec<(SignatureCheck, bool)>) {
 fn ten_thousand_mixed_batches_agree_with_single_checks() {
     let (valid, all) = pool();
     let mut random = rng(215);
+    // Fewer than there are keys, so that some are known and some are not.
+    let mut known = KnownKeys::new(40);
     for batch in 0..10_000_u32 {
         let mut checks = Vec::new();
         let mut bad = Vec::new();
@@ -78,23 +82,45 @@ fn ten_thousand_mixed_batches_agree_with_single_checks() {
                 bad.extend((!verdict).then_some(position));
             }
         }
-        assert_eq!(verify_batch(&checks, &mut random), bad, "batch {batch}");
+        assert_eq!(verify_batch(&checks, &mut known, &mut random), bad, "batch {batch}");
+        assert_eq!(reference_batch(&checks, &mut random), bad.is_empty(), "batch {batch}");
     }
+    assert!((20..=40).contains(&known.len()), "{}", known.len());
+}
+
+#[test]
+fn keys_are_remembered_up_to_a_bound_and_those_in_use_the_longest() {
+    let mut known = KnownKeys::new(8);
+    let mut check = |seeds: &[u8]| {
+        let checks: Vec<SignatureCheck> = seeds.iter().map(|seed| honest(*seed, b"message")).collect();
+        assert_eq!(verify_batch(&checks, &mut known, &mut rng(1)), Vec::<usize>::new());
+        known.len()
+    };
+    assert_eq!(check(&[1, 2, 3]), 3);
+    assert_eq!(check(&[1, 2, 3]), 3);
+    let most = (4..40).map(|seed| check(&[1, seed])).max();
+    assert!(most <= Some(8), "{most:?}");
+    let mut none = KnownKeys::default();
+    assert_eq!(
+        verify_batch(&[honest(1, b"a"), honest(2, b"b")], &mut none, &mut rng(1)),
+        Vec::<usize>::new()
+    );
+    assert!(none.is_empty());
 }
 
 #[test]
 fn a_large_batch_names_exactly_the_forged_ones() {
     let mut checks: Vec<SignatureCheck> = (0..200).map(|index| honest(index % 50 + 1, &[index])).collect();
-    assert_eq!(verify_batch(&checks, &mut rng(1)), Vec::<usize>::new());
-    assert_eq!(verify_batch(&[], &mut rng(1)), Vec::<usize>::new());
+    assert_eq!(verify_batch(&checks, &mut KnownKeys::default(), &mut rng(1)), Vec::<usize>::new());
+    assert_eq!(verify_batch(&[], &mut KnownKeys::default(), &mut rng(1)), Vec::<usize>::new());
     for forged in [0, 1, 99, 100, 198, 199] {
         checks[forged].message.push(0);
     }
-    assert_eq!(verify_batch(&checks, &mut rng(2)), [0, 1, 99, 100, 198, 199]);
+    assert_eq!(verify_batch(&checks, &mut KnownKeys::default(), &mut rng(2)), [0, 1, 99, 100, 198, 199]);
     for check in &mut checks {
         check.message.push(1);
     }
-    assert_eq!(verify_batch(&checks, &mut rng(3)), (0..200).collect::<Vec<_>>());
+    assert_eq!(verify_batch(&checks, &mut KnownKeys::default(), &mut rng(3)), (0..200).collect::<Vec<_>>());
 }
 
 #[test]
@@ -167,7 +193,7 @@ proptest! {
         let signature = Signature::from_bytes(bytes);
         let check = SignatureCheck { key, domain: Domain::SignVote, message, signature };
         let alone = holds(&check);
-        let both = verify_batch(&[check, honest(1, b"x")], &mut rng(0));
+        let both = verify_batch(&[check, honest(1, b"x")], &mut KnownKeys::default(), &mut rng(0));
         prop_assert_eq!(both.is_empty(), alone);
         let _ = key.check();
     }

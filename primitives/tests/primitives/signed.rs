@@ -3,6 +3,7 @@ use quorate_primitives::EpochNumber;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{decode, encode};
 use quorate_primitives::evidence::Accusation;
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
 use quorate_primitives::transaction::{SignedTransaction, Transaction};
 use quorate_primitives::validators::EpochIdentity;
@@ -26,7 +27,7 @@ fn forged(signed: &SignedTransaction) -> SignedTransaction {
 fn each_transaction_has_its_own_verdict() {
     let both = samples::sign(samples::everything(), &[ALICE, BOB]);
     let transactions = vec![payment(1), forged(&payment(2)), payment(3), forged(&both), both.clone()];
-    let found = verify_transactions(transactions, &mut rng(1));
+    let found = verify_transactions(transactions, &mut KnownKeys::default(), &mut rng(1));
     let valid: Vec<bool> = found.iter().map(Option::is_some).collect();
     assert_eq!(valid, [true, false, true, false, true]);
     assert_eq!(found[4].as_ref().unwrap().id(), both.id());
@@ -38,9 +39,9 @@ fn a_bundle_names_its_first_forged_transaction() {
         Bundle::from_shared(1, 2, transactions.into_iter().map(Arc::new).collect(), Vec::new()).unwrap()
     };
     let good = of(vec![payment(1), payment(2)]);
-    assert_eq!(verify_bundle(good.clone(), &mut rng(1)).unwrap().id(), good.id());
+    assert_eq!(verify_bundle(good.clone(), &mut KnownKeys::default(), &mut rng(1)).unwrap().id(), good.id());
     let bad = of(vec![payment(1), payment(2), forged(&payment(3)), forged(&payment(4))]);
-    assert_eq!(verify_bundle(bad, &mut rng(1)), Err(2));
+    assert_eq!(verify_bundle(bad, &mut KnownKeys::default(), &mut rng(1)), Err(2));
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn a_bundle_with_a_forged_accusation_is_not_proven() {
             .unwrap()
     };
     let good = samples::accusation();
-    assert!(verify_bundle(with(good.clone()), &mut rng(1)).is_ok());
+    assert!(verify_bundle(with(good.clone()), &mut KnownKeys::default(), &mut rng(1)).is_ok());
     let other_key = Accusation { validator: public(3), ..good.clone() };
     let other_epoch = Accusation {
         identity: EpochIdentity { epoch: EpochNumber::new(1), ..good.identity },
@@ -60,14 +61,17 @@ fn a_bundle_with_a_forged_accusation_is_not_proven() {
     other_signer.evidence.second.signature = good.evidence.first.signature;
     for forged in [other_key, other_epoch, other_signer] {
         // One transaction and one good accusation stand before it.
-        assert_eq!(verify_bundle(with(forged), &mut rng(1)), Err(2));
+        assert_eq!(verify_bundle(with(forged), &mut KnownKeys::default(), &mut rng(1)), Err(2));
     }
 }
 
 #[test]
 fn a_bundle_of_verified_transactions_is_the_bundle_of_these_transactions() {
     let verified: Vec<Verified<SignedTransaction>> =
-        verify_transactions(vec![payment(1), payment(2)], &mut rng(1)).into_iter().flatten().collect();
+        verify_transactions(vec![payment(1), payment(2)], &mut KnownKeys::default(), &mut rng(1))
+            .into_iter()
+            .flatten()
+            .collect();
     let bundle = Verified::<Bundle>::from_verified(3, 4, &verified, vec![samples::accusation()]).unwrap();
     assert_eq!((bundle.author(), bundle.sequence(), bundle.transactions().len()), (3, 4, 2));
     assert_eq!(bundle.accusations(), [samples::accusation()]);
@@ -86,5 +90,7 @@ fn no_byte_of_a_signed_transaction_can_be_changed() {
     };
     let readable: Vec<SignedTransaction> = (0..bytes.len()).filter_map(read).collect();
     assert!(readable.len() > bytes.len() / 2);
-    assert!(verify_transactions(readable, &mut rng(2)).iter().all(Option::is_none));
+    assert!(
+        verify_transactions(readable, &mut KnownKeys::default(), &mut rng(2)).iter().all(Option::is_none)
+    );
 }

@@ -3,6 +3,7 @@ use quorate_genesis::Genesis;
 use quorate_genesis::build::{AssetDraft, Draft};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::{Blob, List, Text};
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::signed::{Verified, verify_transactions};
 use quorate_primitives::state::{AssetId, Authority, Capabilities, OrganisationId, Symbol};
 use quorate_primitives::transaction::{
@@ -129,5 +130,5 @@ fn act_as(
     };
     let signed = transaction.sign(&[key]).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(number);
-    verify_transactions(vec![signed], &mut rng).pop().unwrap().unwrap()
+    verify_transactions(vec![signed], &mut KnownKeys::default(), &mut rng).pop().unwrap().unwrap()
 }

@@ -6,7 +6,7 @@ use quorate_ledger::store::Memory;
 use quorate_primitives::block::{Header, PROTOCOL_VERSION, Payload};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
-use quorate_primitives::keys::verify_batch;
+use quorate_primitives::keys::{KnownKeys, verify_batch};
 use quorate_primitives::signed::Verified;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, View};
 use quorate_replica::{
@@ -111,7 +111,7 @@ impl Solo {
                         events.push_back(Event::Answered { request, from: to, answer: Some(standing) });
                     }
                     Effect::Check { ticket, checks } => {
-                        let bad = verify_batch(&checks, &mut self.rng);
+                        let bad = verify_batch(&checks, &mut KnownKeys::default(), &mut self.rng);
                         events.push_back(Event::Checked { ticket, bad });
                     }
                     other => self.effects.push(other),

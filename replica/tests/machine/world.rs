@@ -10,7 +10,7 @@ use quorate_ledger::Ledger;
 use quorate_ledger::store::Memory;
 use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::{decode, encode};
-use quorate_primitives::keys::verify_batch;
+use quorate_primitives::keys::{KnownKeys, verify_batch};
 use quorate_primitives::transaction::Operation;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp, View};
 use quorate_replica::{
@@ -331,8 +331,11 @@ impl World {
                     .for_each(|key| self.post(node, key, bytes.clone()));
             }
             Effect::Check { ticket, checks } => {
-                let bad =
-                    if self.check_signatures { verify_batch(&checks, &mut self.rng) } else { Vec::new() };
+                let bad = if self.check_signatures {
+                    verify_batch(&checks, &mut KnownKeys::default(), &mut self.rng)
+                } else {
+                    Vec::new()
+                };
                 let at = (self.now + 1, self.next());
                 self.queue.insert(
                     at,

@@ -10,6 +10,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::codec::{Blob, List, Text};
 use quorate_primitives::evidence::{Accusation, Evidence};
+use quorate_primitives::keys::KnownKeys;
 use quorate_primitives::light::{Handover, TrustedEpoch};
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::state::{AssetId, Capabilities, StateKey};
@@ -200,9 +201,9 @@ impl World {
     }
 
     fn commit_bundles(&mut self, bundles: Vec<Bundle>, own: Own) {
-        let mut rng = StdRng::seed_from_u64(9);
+        let (mut known, mut rng) = (KnownKeys::default(), StdRng::seed_from_u64(9));
         let bundles: Vec<Verified<Bundle>> =
-            bundles.into_iter().map(|bundle| verify_bundle(bundle, &mut rng).unwrap()).collect();
+            bundles.into_iter().map(|bundle| verify_bundle(bundle, &mut known, &mut rng).unwrap()).collect();
         let parent = self.ledger.head().clone();
         let begins = parent.height().get().is_multiple_of(self.genesis.parameters.epoch_length);
         let parent_view = if begins { View::ZERO } else { parent.view() };

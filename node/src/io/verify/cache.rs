@@ -9,7 +9,7 @@ use quorate_primitives::block::BUNDLES_MAX;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
 use quorate_primitives::evidence::Accusation;
-use quorate_primitives::keys::{SignatureCheck, first_invalid};
+use quorate_primitives::keys::{KnownKeys, SignatureCheck, first_invalid};
 use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::{Answer, Event, PeerMessage, SyncBlock, VerifiedAnswer, VerifiedSyncBlock};
@@ -56,6 +56,7 @@ impl Cache {
 pub(super) struct Proof<'a> {
     pub(super) cache: &'a Mutex<Cache>,
     pub(super) counters: &'a Counters,
+    pub(super) known: &'a mut KnownKeys,
     pub(super) rng: &'a mut StdRng,
 }
 
@@ -110,7 +111,7 @@ impl Proof<'_> {
         };
         if known.iter().all(Option::is_none) {
             self.count(&bundle);
-            let verified = verify_bundle(bundle, self.rng).ok()?;
+            let verified = verify_bundle(bundle, self.known, self.rng).ok()?;
             self.remember(verified.verified_transactions());
             return Some(verified);
         }
@@ -129,7 +130,7 @@ impl Proof<'_> {
     fn are_signed(&mut self, accusations: &[Accusation]) -> bool {
         let checks: Vec<SignatureCheck> = accusations.iter().flat_map(Accusation::signature_checks).collect();
         count_bytes(&self.counters.signatures_checked, checks.len());
-        first_invalid(&checks, self.rng).is_none()
+        first_invalid(&checks, self.known, self.rng).is_none()
     }
 
     /// Proves transactions of clients; `None` for each with an invalid signature.
@@ -157,7 +158,7 @@ impl Proof<'_> {
         let signatures = unknown.iter().map(|transaction| transaction.transaction().signers.len()).sum();
         count_bytes(&self.counters.signatures_checked, signatures);
         count(&self.counters.signature_batches, 1);
-        let proven = verify_transactions(unknown, self.rng);
+        let proven = verify_transactions(unknown, self.known, self.rng);
         self.remember(proven.iter().flatten().cloned());
         let mut proven = proven.into_iter();
         known.into_iter().map(|known| known.or_else(|| proven.next().flatten())).collect()
