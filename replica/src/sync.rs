@@ -298,6 +298,31 @@ impl Replica {
         let bytes =
             |block: &VerifiedSyncBlock| block.bundles.iter().map(|bundle| bundle.size()).sum::<usize>();
         self.sync.buffer_bytes = self.sync.buffer.iter().map(bytes).sum();
+        let before = self.out.effects.len();
+        let adopted = self.commit_up_to(blocks, target, theirs, certificate);
+        // The vote log does not hold these bodies, so the ledger must before anybody is told.
+        if self.fault.is_none()
+            && let Err(error) = self.ledger.sync()
+        {
+            self.halt(Fault::Storage { reason: error.to_string() });
+        }
+        if self.fault.is_some() {
+            let made = self.out.effects.split_off(before);
+            let untold = made.into_iter().filter(|effect| !matches!(effect, Effect::Committed(_)));
+            self.out.effects.extend(untold);
+        }
+        adopted && self.fault.is_none()
+    }
+
+    /// Executes and commits blocks, the last of which is the certified one. False if they are not those of
+    /// the chain, or if the replica has stopped.
+    fn commit_up_to(
+        &mut self,
+        blocks: Vec<VerifiedSyncBlock>,
+        target: Hash,
+        theirs: Hash,
+        certificate: &Certificate,
+    ) -> bool {
         for block in blocks {
             let id = block.header.id();
             if block.header.height <= self.chain.tip().height {
@@ -321,11 +346,6 @@ impl Replica {
             if !self.commit(executed, block.bundles, own, None) {
                 return false;
             }
-        }
-        // The vote log does not hold these bodies, so the ledger must before anybody is told.
-        if let Err(error) = self.ledger.sync() {
-            self.halt(Fault::Storage { reason: error.to_string() });
-            return false;
         }
         true
     }

@@ -10,7 +10,7 @@ mod effects;
 mod filtered;
 mod gate;
 
-use quorate_ledger::store::Memory;
+use quorate_ledger::store::{Memory, StoreError};
 use quorate_ledger::{Ledger, ledger::OpenError};
 use quorate_primitives::certificate::Vote;
 use quorate_primitives::codec;
@@ -105,6 +105,9 @@ pub enum StartError {
     /// The ledger refuses what is on the disk.
     #[error("ledger: {0}")]
     Ledger(OpenError),
+    /// The disk of the ledger fails, which says nothing about what is on it.
+    #[error("storage: {0}")]
+    Storage(StoreError),
     /// The vote log refuses what is on the disk.
     #[error("vote log: {0}")]
     Log(VoteLogError),
@@ -202,7 +205,10 @@ impl Node {
     fn restore(&mut self, env: &mut Environment) -> Result<Running, StartError> {
         let founding = Rc::clone(&env.founding);
         let store: Arc<Memory> = Arc::clone(&self.store);
-        let ledger = Ledger::open(store, &founding.genesis).map_err(StartError::Ledger)?;
+        let ledger = Ledger::open(store, &founding.genesis).map_err(|error| match error {
+            OpenError::Store(error) => StartError::Storage(error),
+            refusal => StartError::Ledger(refusal),
+        })?;
         let now = env.now;
         env.checkers.found(now, self.id, &ledger, &mut env.memo);
         let replica = Replica::new(settings(&env.options), &founding.genesis, ledger, Some(self.key));

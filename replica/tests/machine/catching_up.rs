@@ -1,6 +1,7 @@
 //! What a replica that is behind believes, and what it brings back by itself.
 use quorate_consensus::{Message, Record};
 use quorate_ledger::store::Memory;
+use quorate_ledger::store::memory::{Progress, Trouble, TroubleKind};
 use quorate_primitives::certificate::Claim;
 use quorate_primitives::codec::List;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Signature, View};
@@ -37,14 +38,21 @@ fn history() -> Vec<SyncBlock> {
 
 /// A new replica that asked validator 1 for blocks.
 fn asking() -> (Solo, u64, PublicKey) {
-    let mut solo = Solo::new(0, Settings::default());
+    let mut solo = Solo::on(Arc::new(Memory::new()), 0, Settings::default());
+    let (request, peer) = ask(&mut solo);
+    (solo, request, peer)
+}
+
+/// Starts a new replica and has it ask validator 1 for blocks.
+fn ask(solo: &mut Solo) -> (u64, PublicKey) {
+    solo.start();
     solo.now += 3_600_000;
     let peer = validator_key(1).public_key();
     solo.step(Event::Connected(peer));
     solo.elapse(Timer::Sync, 10_000);
     let (request, to, question) = solo.questions().pop().unwrap();
     assert_eq!((to, question), (peer, Question::Blocks { from: Height::new(1) }));
-    (solo, request, peer)
+    (request, peer)
 }
 
 fn give(solo: &mut Solo, request: u64, from: PublicKey, blocks: Vec<SyncBlock>) {
@@ -127,6 +135,23 @@ fn blocks_with_a_certificate_are_committed_and_the_engine_follows() {
     assert_eq!(height(&solo), count);
     assert_eq!(solo.replica.status().finalized_view, view);
     assert!(!solo.banned());
+}
+
+/// The vote log has nothing of blocks that were caught up with: until the ledger is synced they may be lost.
+#[test]
+fn nobody_is_told_of_blocks_that_were_caught_up_with_before_they_are_safe() {
+    let blocks = history();
+    // The disk fails at the third block, and at the sync after the last one.
+    for after in [2, u64::try_from(blocks.len()).unwrap()] {
+        let store = Arc::new(Memory::new());
+        let mut solo = Solo::on(Arc::clone(&store), 0, Settings::default());
+        let (request, peer) = ask(&mut solo);
+        store.plan(Some(Trouble { after, kind: TroubleKind::Failure, progress: Progress::Nothing }));
+        give(&mut solo, request, peer, blocks.clone());
+        assert!(solo.effects.iter().any(|effect| matches!(effect, Effect::Halt(_))), "{after}");
+        let told = solo.effects.iter().filter(|effect| matches!(effect, Effect::Committed(_)));
+        assert_eq!(told.count(), 0, "{after}");
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Node {
             running.has_committed = false;
             running.ledger_synced = env.now;
             if let Err(error) = running.replica.ledger().sync() {
-                return self.stop(env, format!("ledger: {error}"));
+                return self.stop(env, format!("storage: {error}"));
             }
         }
         let growth = running.log.as_ref().map_or(0, VoteLog::growth_bytes);

@@ -194,7 +194,9 @@ impl Node {
     fn ban(&mut self, env: &mut Environment, peer: &PublicKey, reason: &'static str) {
         env.note(Some(self.id), What::Note(reason, 0, 0));
         for node in env.nodes_of(peer).to_vec() {
-            let is_excused = env.network.was_corrupted(node, self.id);
+            // A question that was changed on the way is answered as if it had been asked.
+            let is_excused =
+                env.network.was_corrupted(node, self.id) || env.network.was_corrupted(self.id, node);
             let now = env.now;
             env.checkers.banned(now, (self.id, node), is_excused, reason);
             self.shut_out(env, node);
