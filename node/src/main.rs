@@ -1,8 +1,7 @@
 //! The `quorate` program.
 use std::process::ExitCode;
 
-/// What a validator allocates is short-lived and small: this allocator spends about half as long on it as
-/// that of the system, and gives memory back.
+/// Most of what a validator allocates is small and short-lived, which is what this allocator is made for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
