@@ -150,7 +150,13 @@ impl Ledger {
                 let head = chain::read_head(store.as_ref())?;
                 let head = head.ok_or_else(|| chain::corrupt(Table::Meta, "there is no head"))?;
                 check_high_water(store.as_ref(), &head, high_water)?;
-                restore(store.as_ref(), genesis, &head)?
+                let executed = restore(store.as_ref(), genesis, &head)?;
+                // Only the operating system may have the last blocks of a process that ended. What
+                // follows is built on them, and the vote log need not hold them.
+                if high_water.is_some_and(|mark| mark.height < head.height) {
+                    store.sync(HighWater { height: head.height, block: head.block })?;
+                }
+                executed
             }
         };
         let certified = certified_head(&store, &head)?;

@@ -78,6 +78,23 @@ fn a_crash_takes_back_whole_blocks_from_the_end_only() {
     }
 }
 
+/// A process that ended may have left blocks that only the operating system had: what is built upon is made
+/// safe first.
+#[test]
+fn what_a_ledger_is_opened_with_is_safe_before_anything_follows() {
+    let memory = Arc::new(Memory::new());
+    let mut world = World::with(genesis(), memory.clone());
+    pay(&mut world, 1);
+    assert_eq!((memory.unsynced(), memory.high_water().unwrap().unwrap().height), (1, Height::ZERO));
+    let ledger = Ledger::open(memory.clone(), &genesis()).unwrap();
+    let mark = memory.high_water().unwrap().unwrap();
+    assert_eq!((memory.unsynced(), mark.height, mark.block), (0, Height::new(1), ledger.head().block()));
+    // Nothing is written when there is nothing to make safe.
+    let calls = memory.calls();
+    Ledger::open(memory.clone(), &genesis()).unwrap();
+    assert_eq!(memory.calls(), calls);
+}
+
 #[test]
 fn a_restored_old_copy_is_refused() {
     let folder = TempDir::new().unwrap();

@@ -195,6 +195,8 @@ impl World {
         let power = *down == Down::Crashed { power: true };
         self.env.note(Some(node), What::Note("is down", u64::from(power), 0));
         self.drop_links(node, power);
+        // It may come back in an earlier turn, and be silent there again.
+        self.fates[node].is_forgetful |= self.fates[node].has_forgotten;
         let torn = power.then_some(self.env.options.disk.torn);
         let buried = &mut self.nodes[node];
         buried.disk.disk().restart(torn, &mut self.env.disk_dice);
@@ -237,6 +239,7 @@ impl World {
             let back = dice.index(back.saturating_add(1));
             self.nodes[node].store.rewind(back);
             self.nodes[node].is_excused = true;
+            self.fates[node].regains = Some(self.env.checkers.height());
             self.env.marks.hit("ledger rolled back");
         } else if may_lose && dice.chance(faults.ledger_loss_permille) {
             self.lose_ledger(node);
