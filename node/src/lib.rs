@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`commands`] are what people type, [`config`] what an operator decides,
 //! [`io`] all input and output of a running node, [`telemetry`] how it says how it is, [`testnet`]
-//! several nodes as processes of one machine, and [`bench`](mod@bench) how fast they are. Rules of the ledger live in the crates below.
+//! several nodes as processes of one machine, and [`bench`](mod@bench) how fast they are.
+//! Rules of the ledger live in the crates below.
 
 pub mod bench;
 pub mod commands;

@@ -8,7 +8,7 @@ use quorate_rpc::json::HexBytes;
 use quorate_rpc::{Client, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::watch::Watch;
 use super::workload::Prepared;
@@ -21,6 +21,8 @@ const CALLS_MAX: usize = 4;
 const CALLS_DUE_MAX: usize = 64;
 /// How often it is looked whether transactions are due.
 const TICK: Duration = Duration::from_millis(5);
+/// How long calls may take to be answered after the load has ended.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a validator is left alone that refused transactions without saying for how long.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,7 +64,8 @@ fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// Transactions that are handed in until it is dropped, or until there are no more.
+/// Transactions that are handed in until they are used up or that is ended. Dropping it gives up the calls
+/// that wait for an answer.
 pub struct Load {
     counts: Arc<Counts>,
     next: Arc<AtomicUsize>,
@@ -122,8 +125,13 @@ impl Load {
         self.next.load(Ordering::Relaxed) >= self.prepared
     }
 
-    /// Hands no more in. Calls that wait for their answer are given up.
+    /// Hands no more in, and waits until all calls are answered, so that it is known what was taken. Calls
+    /// that are not answered in time are given up.
     pub async fn end(mut self) -> Calls {
+        self.next.store(self.prepared, Ordering::Relaxed);
+        let answered = async { while self.tasks.join_next().await.is_some() {} };
+        // Whether it was in time makes no difference: whatever is left is ended.
+        let _ = timeout(END_PATIENCE, answered).await;
         self.tasks.shutdown().await;
         self.counts.calls()
     }
@@ -167,6 +175,9 @@ impl Sender {
         loop {
             sleep_until((Instant::now() + TICK).into()).await;
             while calls.try_join_next().is_some() {}
+            if self.next.load(Ordering::Relaxed) >= self.prepared.len() {
+                break;
+            }
             let passed = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let mut due = passed.checked_div(gap.max(1)).unwrap_or_default().saturating_sub(sent);
             while due > 0 {
@@ -174,8 +185,7 @@ impl Sender {
                 let most = usize::try_from(due).unwrap_or(usize::MAX).min(CALL_MAX);
                 let taken = self.take(most);
                 if taken.is_empty() {
-                    while calls.join_next().await.is_some() {}
-                    return;
+                    break;
                 }
                 let numbered = taken.zip(sent..).map(|(index, number)| (index, due_at(number)));
                 let call = self.call(numbered.collect());
@@ -187,6 +197,7 @@ impl Sender {
                 (sent, due) = (sent.saturating_add(taken), due.saturating_sub(taken));
             }
         }
+        while calls.join_next().await.is_some() {}
     }
 
     /// Hands transactions in; returns how long the validator wants to be left alone.

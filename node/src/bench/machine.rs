@@ -19,23 +19,19 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Measures it with these signatures, all of which must be valid. Blocks for about a second; nothing
-    /// else should run.
+    /// Measures it with these signatures; `None` if one of them is invalid. Blocks for about a second;
+    /// nothing else should run.
     #[must_use]
-    pub fn measure(checks: &[SignatureCheck], rng: &mut StdRng) -> Self {
+    pub fn measure(checks: &[SignatureCheck], rng: &mut StdRng) -> Option<Self> {
         let mut singles = checks.iter().cycle();
         let single_ns = median(1, || {
-            if let Some(check) = singles.next() {
-                let valid = check.key.verify(check.domain, &check.message, &check.signature);
-                debug_assert!(valid, "an own signature is invalid");
-            }
-        });
+            singles
+                .next()
+                .is_some_and(|check| check.key.verify(check.domain, &check.message, &check.signature))
+        })?;
         let batch: Vec<SignatureCheck> = checks.iter().cycle().take(BATCH).cloned().collect();
-        let batch_ns = median(BATCH, || {
-            let valid = reference_batch(&batch, rng);
-            debug_assert!(valid, "an own signature is invalid");
-        });
-        Self { single_ns, batch_ns }
+        let batch_ns = median(BATCH, || reference_batch(&batch, rng))?;
+        Some(Self { single_ns, batch_ns })
     }
 
     /// Transactions of one signature each that this machine can finalize in a second if it has so many cores
@@ -47,22 +43,36 @@ impl Cost {
     }
 }
 
-/// The median time of `work`, in nanoseconds for each of the `parts` that it does.
-fn median(parts: usize, mut work: impl FnMut()) -> u64 {
+/// The median time of `work`, in nanoseconds for each of the `parts` that it does; `None` if it fails.
+fn median(parts: usize, mut work: impl FnMut() -> bool) -> Option<u64> {
     let began = Instant::now();
     let mut rounds = Vec::new();
     while began.elapsed() < PATIENCE {
         let start = Instant::now();
-        work();
+        if !work() {
+            return None;
+        }
         rounds.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     }
     rounds.sort_unstable();
-    super::quantile(&rounds, 500) / u64::try_from(parts).unwrap_or(u64::MAX).max(1)
+    Some(super::quantile(&rounds, 500) / u64::try_from(parts).unwrap_or(u64::MAX).max(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::verify::fresh_rng;
+    use crate::testnet::seeds;
+    use quorate_primitives::hash::Domain;
+
+    #[test]
+    fn an_invalid_signature_costs_nothing_that_could_be_compared() {
+        let key = seeds::key("1", "bench-0");
+        let (domain, message) = (Domain::SignTransaction, b"message".to_vec());
+        let signature = key.sign(domain, b"another message");
+        let forged = SignatureCheck { key: key.public_key(), domain, message, signature };
+        assert_eq!(Cost::measure(&[forged], &mut fresh_rng().unwrap()), None);
+    }
 
     #[test]
     fn the_bound_is_the_cores_divided_among_the_validators() {

@@ -62,7 +62,7 @@ impl Target {
                     );
                     Failure::new(Exit::Unreachable, message)
                 };
-                Self::new(running.ok_or_else(missing)?, folder, None)
+                Self::new(running.ok_or_else(missing)?, folder)
             }
             Wanted::Own { validators } => {
                 let path = std::env::temp_dir().join(format!("quorate-bench-{}", std::process::id()));
@@ -79,20 +79,25 @@ impl Target {
                     output: Output::Json,
                 };
                 let background = Background::start(&options, signals).await?;
-                let report = background.report.clone();
-                Self::new(report, &folder, Some((background, path)))
+                match Self::new(background.report.clone(), &folder) {
+                    Ok(target) => Ok(Self { own: Some((background, path)), ..target }),
+                    Err(failure) => {
+                        background.stop().await;
+                        Err(failure)
+                    }
+                }
             }
         }
     }
 
-    fn new(report: Report, folder: &Folder, own: Option<(Background, PathBuf)>) -> Result<Self, Failure> {
+    fn new(report: Report, folder: &Folder) -> Result<Self, Failure> {
         let path = folder.genesis();
         let text = files::read_text(&path, GENESIS_BYTES_MAX).or_exit(Exit::Configuration)?;
         let genesis = Genesis::parse(&text).or_exit_about(Exit::Configuration, path.display())?;
         let validators = report.nodes.iter().filter(|node| node.role == Role::Validator.name());
         let clients = validators.map(|node| Client::new(&node.rpc, PATIENCE));
         let clients = clients.collect::<Result<Vec<_>, _>>().or_exit(Exit::Unreachable)?;
-        Ok(Self { report, genesis, clients, own })
+        Ok(Self { report, genesis, clients, own: None })
     }
 
     /// A client of the first validator.

@@ -197,7 +197,9 @@ async fn measure(arguments: &BenchArguments, target: &Target) -> Result<BenchRep
 async fn cost(checks: Arc<Vec<quorate_primitives::keys::SignatureCheck>>) -> Result<Cost, Failure> {
     say("measuring what a signature costs");
     let mut rng = fresh_rng().or_exit(Exit::Internal)?;
-    tokio::task::spawn_blocking(move || Cost::measure(&checks, &mut rng)).await.or_exit(Exit::Internal)
+    let measured = tokio::task::spawn_blocking(move || Cost::measure(&checks, &mut rng)).await;
+    let invalid = || Failure::new(Exit::Internal, "a signature that was just made is invalid");
+    measured.or_exit(Exit::Internal)?.ok_or_else(invalid)
 }
 
 /// Rising steps until less becomes final than is offered.

@@ -195,8 +195,9 @@ impl Node {
         env.note(Some(self.id), What::Note(reason, 0, 0));
         for node in env.nodes_of(peer).to_vec() {
             // A question that was changed on the way is answered as if it had been asked.
-            let is_excused =
-                env.network.was_corrupted(node, self.id) || env.network.was_corrupted(self.id, node);
+            let is_answer = reason.starts_with("answered ") || reason.starts_with("sent ");
+            let is_excused = env.network.was_corrupted(node, self.id)
+                || (is_answer && env.network.was_corrupted(self.id, node));
             let now = env.now;
             env.checkers.banned(now, (self.id, node), is_excused, reason);
             self.shut_out(env, node);
