@@ -28,13 +28,21 @@ pub enum DecodeError {
     },
 }
 
+/// Room that most values need.
+const ENCODING_BYTES: usize = 128;
+
 /// The canonical bytes of a value.
 #[must_use]
 pub fn encode<T: BorshSerialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Writing to memory cannot fail, and no type of ours refuses to be encoded.
-    let _ = value.serialize(&mut bytes);
+    let mut bytes = Vec::with_capacity(ENCODING_BYTES);
+    encode_into(value, &mut bytes);
     bytes
+}
+
+/// Appends the canonical bytes of a value.
+pub fn encode_into<T: BorshSerialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    // Writing to memory cannot fail, and no type of ours refuses to be encoded.
+    let _ = value.serialize(bytes);
 }
 
 /// Decodes a value from exactly these bytes.

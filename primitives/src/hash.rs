@@ -2,6 +2,8 @@
 //!
 //! Every hash and every signed message starts with the tag of its [`Domain`], so that bytes made for
 //! one purpose can never be taken for another.
+pub mod many;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use sha3::{Digest, Sha3_256};
 use std::fmt;

@@ -9,6 +9,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::List;
+use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
 use crate::state::{Path, StateGroup, StateKey, value_hash};
 use crate::zoo::{self, Bug};
@@ -267,18 +268,24 @@ fn split_point(count: u64) -> u64 {
 }
 
 fn list_top(leaves: &[Hash]) -> Hash {
-    match leaves {
-        [] => Hash::ZERO,
-        [leaf] => *leaf,
-        _ => {
-            let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
-            let (left, right) = leaves.split_at(usize::try_from(split_point(count)).unwrap_or(0));
-            if let ([odd], true) = (right, zoo::has(Bug::OddLeafDuplicated)) {
-                return list_inner(&list_top(left), &list_inner(odd, odd));
-            }
-            list_inner(&list_top(left), &list_top(right))
-        }
+    let mut level = leaves.to_vec();
+    if let ([.., odd], true) = (leaves, leaves.len() & 1 == 1 && zoo::has(Bug::OddLeafDuplicated)) {
+        level.pop();
+        level.push(if leaves.len() > 1 { list_inner(odd, odd) } else { *odd });
     }
+    let mut messages = Messages::default();
+    while level.len() > 1 {
+        // One without a neighbour rises until it has one: that is how the halves are divided.
+        let (pairs, rest) = level.as_chunks::<2>();
+        messages.clear();
+        for [left, right] in pairs {
+            messages.push(Domain::ListInner, &[left.as_bytes(), right.as_bytes()]);
+        }
+        let mut next = messages.hashes();
+        next.extend(rest);
+        level = next;
+    }
+    level.first().copied().unwrap_or(Hash::ZERO)
 }
 
 /// That an item is at a position of a list.

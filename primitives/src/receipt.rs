@@ -3,10 +3,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::address::{AccountId, DepositTag};
 use crate::codec::{self, List, Text};
+use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
 use crate::keys::PublicKey;
 use crate::numbers::{Amount, EpochNumber};
 use crate::state::{AssetId, Balance, OrganisationId, Permission, Scope};
+
+/// Room for one receipt that is hashed: that of a transfer.
+const RECEIPT_MESSAGE_BYTES: usize = 400;
 
 macro_rules! failures {
     ($($variant:ident = $code:literal, $name:literal, $doc:literal;)*) => {
@@ -234,5 +238,13 @@ impl Receipt {
     #[must_use]
     pub fn leaf(&self) -> Hash {
         hash(Domain::ListLeaf, &[&codec::encode(self)])
+    }
+
+    /// The leaves of many receipts, in order; cheaper than one by one.
+    #[must_use]
+    pub fn leaves(receipts: &[Self]) -> Vec<Hash> {
+        let mut messages = Messages::with_capacity(receipts.len(), RECEIPT_MESSAGE_BYTES);
+        receipts.iter().for_each(|receipt| messages.push_value(Domain::ListLeaf, receipt));
+        messages.hashes()
     }
 }

@@ -5,6 +5,7 @@
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
 use crate::keys::{KnownKeys, SecretKey, SignatureCheck, verify_batch};
 use crate::merkle::{Leaf, list_root, tree_root};
@@ -58,6 +59,16 @@ fn check_hashes() -> Result<(), SelfTestError> {
         "758cfc36b4886eb28662c75daab6392ae494cce09c7a4e14f1041440d07b4cf0",
         hash(Domain::ListLeaf, &[&long]),
     )?;
+    let mut together = Messages::default();
+    let lengths = [0, 64, 135, 136, 300, 100_000, 3, 1_000, 7];
+    let parts: Vec<&[u8]> = lengths.iter().filter_map(|length| long.get(..*length)).collect();
+    parts.iter().for_each(|part| together.push(Domain::ListLeaf, &[part]));
+    for (part, found) in parts.iter().zip(together.hashes()) {
+        let expected = hash(Domain::ListLeaf, &[part]);
+        if found != expected {
+            return Err(SelfTestError::Hash { what: "one of many inputs", expected, found });
+        }
+    }
     let mut leaves: Vec<Leaf> = (0..100_u32).map(leaf).collect();
     let values: Vec<Hash> = leaves.iter().map(|leaf| leaf.value).collect();
     expect("a list", "5c1d5e7e8fbf33ddb3b55cd052966f405d6b1a59042d61f9909a0ab6f7cfd19d", list_root(&values))?;
