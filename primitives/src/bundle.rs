@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::codec::{self, List};
 use crate::evidence::{Accusation, AccusationError};
 use crate::hash::{Domain, Hash, hash};
-use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX};
+use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX, Unnamed};
 
 /// Longest bundle in bytes. A bundle is closed when it reaches [`BUNDLE_BYTES_TARGET`], so the largest
 /// transaction and all accusations still fit behind it.
@@ -21,6 +21,9 @@ pub const BUNDLE_TRANSACTIONS_MAX: usize = 1_024;
 pub const ACCUSATIONS_MAX: usize = 4;
 /// Longest accusation in bytes: identity (172), key (32) and two Finalize votes (138 each).
 pub const ACCUSATION_BYTES_MAX: usize = 480;
+
+/// Room for all of a bundle but its transactions.
+const ROOM_BESIDE: usize = 32 + ACCUSATIONS_MAX * ACCUSATION_BYTES_MAX;
 
 const _: () = assert!(
     BUNDLE_BYTES_TARGET + TRANSACTION_BYTES_MAX + ACCUSATIONS_MAX * ACCUSATION_BYTES_MAX < BUNDLE_BYTES_MAX
@@ -97,8 +100,10 @@ impl Bundle {
         for (position, accusation) in accusations.iter().enumerate() {
             accusation.check().map_err(|source| BundleError::Accusation { position, source })?;
         }
+        let room: usize = transactions.iter().map(|signed| signed.size()).sum();
         let mut bundle = Self { author, sequence, transactions, accusations, id: Hash::ZERO, size: 0 };
-        let bytes = codec::encode(&bundle);
+        let mut bytes = Vec::with_capacity(room.saturating_add(ROOM_BESIDE));
+        codec::encode_into(&bundle, &mut bytes);
         if bytes.len() > BUNDLE_BYTES_MAX {
             return Err(BundleError::TooLong { found: bytes.len() });
         }
@@ -159,9 +164,9 @@ impl BorshDeserialize for Bundle {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let author = u8::deserialize_reader(reader)?;
         let sequence = u64::deserialize_reader(reader)?;
-        let transactions = List::<SignedTransaction, 0, BUNDLE_TRANSACTIONS_MAX>::deserialize_reader(reader)?;
+        let transactions = List::<Unnamed, 0, BUNDLE_TRANSACTIONS_MAX>::deserialize_reader(reader)?;
         let accusations = List::<Accusation, 0, ACCUSATIONS_MAX>::deserialize_reader(reader)?;
-        let shared = transactions.into_inner().into_iter().map(Arc::new).collect();
+        let shared = Unnamed::name_all(transactions.into_inner()).into_iter().map(Arc::new).collect();
         Self::from_shared(author, sequence, shared, accusations.into_inner()).map_err(codec::invalid)
     }
 }

@@ -207,6 +207,11 @@ pub fn reference_batch(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> b
     batch.verify(rng).is_ok()
 }
 
+/// Whether all signatures are valid; arguments as of [`verify_batch`].
+pub fn batch_holds(checks: &[SignatureCheck], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> bool {
+    batch::holds(checks, known, rng)
+}
+
 /// The position of the first invalid signature; arguments as of [`verify_batch`]. Looks no further, so that
 /// a heap of forged ones costs its sender's victim little more than one batch.
 pub fn first_invalid(

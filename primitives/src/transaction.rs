@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use crate::address::{AccountId, DepositTag};
 use crate::codec::{self, Blob, List, Text};
+use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
 use crate::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
 use crate::numbers::{Amount, Height, Timestamp};
@@ -122,9 +123,11 @@ pub enum MalformedTransaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTransaction {
     transaction: Transaction,
+    /// The canonical encoding, of which the first `signed` bytes are what is signed.
+    encoding: Vec<u8>,
+    signed: usize,
     signatures: List<Signature, 1, SIGNERS_MAX>,
     id: Hash,
-    size: usize,
 }
 
 impl SignedTransaction {
@@ -133,18 +136,9 @@ impl SignedTransaction {
     /// # Errors
     /// [`MalformedTransaction`] when the rules without state are broken.
     pub fn new(transaction: Transaction, signatures: Vec<Signature>) -> Result<Self, MalformedTransaction> {
-        transaction.check()?;
-        if signatures.len() != transaction.signers.len() {
-            return Err(MalformedTransaction::MissingSignature);
-        }
-        let signatures = List::new(signatures).map_err(|_| MalformedTransaction::MissingSignature)?;
-        let bytes = codec::encode(&transaction);
-        let size = bytes.len().saturating_add(codec::encode(&signatures).len());
-        if size > TRANSACTION_BYTES_MAX {
-            return Err(MalformedTransaction::TooLong { found: size });
-        }
-        let id = hash(Domain::Transaction, &[&bytes]);
-        Ok(Self { transaction, signatures, id, size })
+        let Unnamed(signed) = Unnamed::new(transaction, signatures)?;
+        let id = hash(Domain::Transaction, &[signed.signed_bytes()]);
+        Ok(Self { id, ..signed })
     }
 
     /// What is signed.
@@ -162,39 +156,82 @@ impl SignedTransaction {
     /// Length of the canonical encoding in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.size
+        self.encoding.len()
     }
 
     /// The signature checks that this transaction stands or falls by.
     #[must_use]
     pub fn signature_checks(&self) -> Vec<SignatureCheck> {
-        let message = codec::encode(&self.transaction);
         let pairs = self.transaction.signers.iter().zip(self.signatures.iter());
         pairs
             .map(|(key, signature)| SignatureCheck {
                 key: *key,
                 domain: Domain::SignTransaction,
-                message: message.clone(),
+                message: self.signed_bytes().to_vec(),
                 signature: *signature,
             })
             .collect()
+    }
+
+    /// Canonical bytes of the transaction without its signatures.
+    fn signed_bytes(&self) -> &[u8] {
+        self.encoding.get(..self.signed).unwrap_or_default()
     }
 }
 
 impl BorshSerialize for SignedTransaction {
     fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
-        self.transaction.serialize(writer)?;
-        self.signatures.serialize(writer)
+        writer.write_all(&self.encoding)
     }
 }
 
 impl BorshDeserialize for SignedTransaction {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+        let Unnamed(signed) = Unnamed::deserialize_reader(reader)?;
+        let id = hash(Domain::Transaction, &[signed.signed_bytes()]);
+        Ok(Self { id, ..signed })
+    }
+}
+
+/// A signed transaction whose id is not computed yet: those of many are computed together.
+pub(crate) struct Unnamed(SignedTransaction);
+
+impl Unnamed {
+    fn new(transaction: Transaction, signatures: Vec<Signature>) -> Result<Self, MalformedTransaction> {
+        transaction.check()?;
+        if signatures.len() != transaction.signers.len() {
+            return Err(MalformedTransaction::MissingSignature);
+        }
+        let signatures = List::new(signatures).map_err(|_| MalformedTransaction::MissingSignature)?;
+        let mut encoding = codec::encode(&transaction);
+        let signed = encoding.len();
+        codec::encode_into(&signatures, &mut encoding);
+        if encoding.len() > TRANSACTION_BYTES_MAX {
+            return Err(MalformedTransaction::TooLong { found: encoding.len() });
+        }
+        encoding.shrink_to_fit();
+        Ok(Self(SignedTransaction { transaction, encoding, signed, signatures, id: Hash::ZERO }))
+    }
+
+    /// Gives all of them their ids.
+    pub(crate) fn name_all(unnamed: Vec<Self>) -> Vec<SignedTransaction> {
+        let mut messages = Messages::with_capacity(unnamed.len(), SIGNED_MESSAGE_BYTES);
+        unnamed.iter().for_each(|Self(signed)| messages.push(Domain::Transaction, &[signed.signed_bytes()]));
+        let named = |(Self(signed), id): (Self, Hash)| SignedTransaction { id, ..signed };
+        unnamed.into_iter().zip(messages.hashes()).map(named).collect()
+    }
+}
+
+impl BorshDeserialize for Unnamed {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let transaction = Transaction::deserialize_reader(reader)?;
         let signatures = List::<Signature, 1, SIGNERS_MAX>::deserialize_reader(reader)?;
         Self::new(transaction, signatures.into_inner()).map_err(codec::invalid)
     }
 }
+
+/// Room for one hashed transaction: a transfer has some 230 bytes.
+const SIGNED_MESSAGE_BYTES: usize = 260;
 
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

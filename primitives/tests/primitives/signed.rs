@@ -4,7 +4,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{decode, encode};
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::keys::KnownKeys;
-use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
+use quorate_primitives::signed::{Verified, verify_bundle, verify_bundles, verify_transactions};
 use quorate_primitives::transaction::{SignedTransaction, Transaction};
 use quorate_primitives::validators::EpochIdentity;
 use std::sync::Arc;
@@ -42,6 +42,27 @@ fn a_bundle_names_its_first_forged_transaction() {
     assert_eq!(verify_bundle(good.clone(), &mut KnownKeys::default(), &mut rng(1)).unwrap().id(), good.id());
     let bad = of(vec![payment(1), payment(2), forged(&payment(3)), forged(&payment(4))]);
     assert_eq!(verify_bundle(bad, &mut KnownKeys::default(), &mut rng(1)), Err(2));
+}
+
+#[test]
+fn bundles_proven_together_have_the_verdicts_that_each_has_alone() {
+    let of = |transactions: Vec<SignedTransaction>| {
+        Bundle::from_shared(1, 2, transactions.into_iter().map(Arc::new).collect(), Vec::new()).unwrap()
+    };
+    let good = of(vec![payment(1), payment(2)]);
+    let bad = of(vec![payment(3), forged(&payment(4))]);
+    let worse = of(vec![forged(&payment(5)), forged(&payment(6))]);
+    for bundles in [
+        vec![],
+        vec![good.clone()],
+        vec![bad.clone()],
+        vec![good.clone(), of(vec![payment(7)]), good.clone()],
+        vec![good.clone(), bad, of(vec![payment(8)]), worse, good],
+    ] {
+        let together = verify_bundles(bundles.clone(), &mut KnownKeys::default(), &mut rng(1));
+        let each = |bundle| verify_bundle(bundle, &mut KnownKeys::default(), &mut rng(2));
+        assert_eq!(together, bundles.into_iter().map(each).collect::<Vec<_>>());
+    }
 }
 
 #[test]
