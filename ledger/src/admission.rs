@@ -3,7 +3,7 @@ use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height, Timestamp};
 
-use crate::execute::transaction::{Moment, transaction};
+use crate::execute::transaction::{Moment, touched, transaction};
 use crate::state::State;
 use crate::state::overlay::Overlay;
 
@@ -102,11 +102,17 @@ pub fn admission(state: &State, signed: &SignedTransaction, now: Timestamp) -> R
     }
 }
 
+/// Keys whose values are read ahead: as many as a transfer asks for.
+const READ_AHEAD: usize = 6;
+
 /// The receipt that a transaction would get in a block at time `now` directly after this state.
 ///
 /// # Errors
 /// [`Refusal`], but never [`Refusal::Failed`]: a failure is in the receipt.
 pub fn simulate(state: &State, signed: &SignedTransaction, now: Timestamp) -> Result<Receipt, Refusal> {
     let moment = Moment::of(state, state.height().next(), now).ok_or(Refusal::NoParameters)?;
-    transaction(&mut Overlay::new(state), &moment, signed)
+    let mut overlay = Overlay::new(state);
+    // Of a transaction that may be refused at once, no more than is hashed at once.
+    overlay.read_ahead(touched(signed, READ_AHEAD));
+    transaction(&mut overlay, &moment, signed)
 }

@@ -271,6 +271,10 @@ impl Books {
         if !ascending || markers != self.markers {
             return Err(order("markers"));
         }
+        let unauthorised = self.markers.iter().any(|key| matches!(key, StateKey::Unauthorised(_)));
+        if state.has_unauthorised() != unauthorised {
+            return Err(order("markers of transactions that nobody authorised"));
+        }
         let administrators: BTreeSet<StateKey> = state.all_administrators().cloned().collect();
         if administrators != self.administrators {
             return Err(order("administrators"));

@@ -16,7 +16,7 @@ use quorate_primitives::{Hash, Height};
 
 use crate::execute::Executed;
 use crate::state::Write;
-use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD};
+use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD, RECEIPTS_PAGE_BYTES};
 use crate::store::{Batch, Store, StoreError, Table};
 
 pub use reader::Reader;
@@ -99,9 +99,9 @@ pub(crate) fn block_batch(
     let leaves: Vec<u8> = executed.receipt_leaves().iter().flat_map(|leaf| *leaf.as_bytes()).collect();
     batch.put(Table::ReceiptLeaves, key, leaves);
     for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
-        batch.put(Table::Receipts, schema::receipt_key(height, position.index), codec::encode(receipt));
         batch.put(Table::Positions, receipt.transaction.as_bytes().as_slice(), codec::encode(position));
     }
+    put_receipts(&mut batch, executed);
     for subtree in executed.history().append(leaf(executed)).1 {
         batch.put(
             Table::History,
@@ -117,6 +117,22 @@ pub(crate) fn block_batch(
     }
     put_head(&mut batch, executed);
     batch
+}
+
+/// Receipts in pages, each with as many as fill it.
+fn put_receipts(batch: &mut Batch, executed: &Executed) {
+    let (mut page, mut count) = (Vec::new(), 0_u32);
+    let last = executed.positions().last().map(|position| position.index);
+    for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
+        codec::encode_into(receipt, &mut page);
+        count = count.saturating_add(1);
+        if page.len() >= RECEIPTS_PAGE_BYTES || Some(position.index) == last {
+            let receipts = [count.to_le_bytes().as_slice(), &page].concat();
+            batch.put(Table::Receipts, schema::receipts_key(executed.height(), position.index), receipts);
+            page.clear();
+            count = 0;
+        }
+    }
 }
 
 /// The head alone, as no ledger writes it.

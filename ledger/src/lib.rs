@@ -5,8 +5,8 @@
 //! block changes it, [`mod@admission`] the same as a question asked beforehand, [`chain`] what is kept of
 //! every block, [`store`] how bytes are kept, [`mod@audit`] what must be true of every state.
 //!
-//! Execution is pure: no clock, no randomness, no threads. The same blocks give the same bytes on
-//! every machine. Only `store::rocks` touches a disk.
+//! Execution is pure: no clock, no threads, and no randomness but in the order of a table that is only
+//! looked up. The same blocks give the same bytes on every machine. Only `store::rocks` touches a disk.
 #![cfg_attr(
     not(test),
     deny(

@@ -5,24 +5,23 @@
 //! Beside the tree there are four orders of the same entries, which follow from it and are not
 //! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
 //! epochs on there are other validators.
+mod index;
 pub(crate) mod overlay;
 pub(crate) mod prove;
 pub(crate) mod tree;
 
 use borsh::BorshDeserialize;
 use quorate_primitives::codec::List;
+use quorate_primitives::hash::many::Messages;
 use quorate_primitives::hash::{Domain, hash, hash_of};
-use quorate_primitives::merkle::{Leaf, inner_hash};
-use quorate_primitives::state::{
-    Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey, value_hash,
-};
+use quorate_primitives::state::{Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey};
 use quorate_primitives::validators::{VALIDATORS_MAX, Validator, ValidatorSet};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tree::{Change, Summary, Tree};
+use tree::{Change, Pair, Summary, Tree};
 
 /// A key and its canonical value, as a leaf of the state tree holds them.
 #[derive(Clone, Debug)]
@@ -34,20 +33,42 @@ pub(crate) struct Entry {
 impl Summary for Hash {
     type Item = Entry;
 
-    fn of_leaf(path: &Path, entry: &Entry) -> Self {
-        Leaf { path: *path, value: value_hash(&entry.value) }.hash()
+    fn of_leaves(leaves: &[tree::Leaf<Self>]) -> Vec<Self> {
+        let mut messages = Messages::with_capacity(leaves.len(), TREE_MESSAGE_BYTES);
+        leaves.iter().for_each(|leaf| messages.push(Domain::StateValue, &[&leaf.item.value]));
+        let values = messages.hashes();
+        messages.clear();
+        for (leaf, value) in leaves.iter().zip(&values) {
+            messages.push(Domain::TreeLeaf, &[leaf.path.as_bytes(), value.as_bytes()]);
+        }
+        messages.hashes()
     }
 
-    fn of_pair(depth: u16, left: &Self, right: &Self) -> Self {
-        inner_hash(depth, left, right)
+    fn of_pairs(pairs: &[Pair<'_, Self>]) -> Vec<Self> {
+        let mut messages = Messages::with_capacity(pairs.len(), TREE_MESSAGE_BYTES);
+        for (depth, left, right) in pairs {
+            messages.push(Domain::TreeInner, &[&depth.to_be_bytes(), left.as_bytes(), right.as_bytes()]);
+        }
+        messages.hashes()
     }
 }
+
+/// Entries of a whole state that are put into its tree at a time.
+const WRITES_AT_ONCE: usize = 65_536;
+/// Room for one message of the state tree; most values are shorter.
+const TREE_MESSAGE_BYTES: usize = 100;
 
 /// An index sums nothing up.
 impl Summary for () {
     type Item = StateKey;
-    fn of_leaf(_: &Path, _: &StateKey) {}
-    fn of_pair(_: u16, (): &(), (): &()) {}
+
+    fn of_leaves(leaves: &[tree::Leaf<Self>]) -> Vec<Self> {
+        vec![(); leaves.len()]
+    }
+
+    fn of_pairs(pairs: &[Pair<'_, Self>]) -> Vec<Self> {
+        vec![(); pairs.len()]
+    }
 }
 
 /// Which block a state belongs to.
@@ -68,6 +89,8 @@ pub struct State {
     administrators: Tree<()>,
     /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
     sets: Arc<BTreeSet<EpochNumber>>,
+    /// Number of markers of transactions that nobody authorised.
+    unauthorised: usize,
 }
 
 /// The members of a [`ValidatorSet`] as they lie in the state, where only sound ones come: reading them
@@ -98,13 +121,15 @@ impl State {
             expiries: Tree::default(),
             administrators: Tree::default(),
             sets: Arc::default(),
+            unauthorised: 0,
         };
         let write = |(key, value): (StateKey, Vec<u8>)| Write { path: key.path(), key, value: Some(value) };
         let mut writes: Vec<Write> = entries.into_iter().map(write).collect();
         writes.reverse();
         writes.sort_by_key(|write| write.path);
         writes.dedup_by_key(|write| write.path);
-        empty.after(place, &writes)
+        // In parts, so that what is needed beside the trees stays small.
+        writes.chunks(WRITES_AT_ONCE).fold(empty, |state, part| state.after(place, part))
     }
 
     /// The state after these changes, which are strictly ascending by path.
@@ -113,10 +138,17 @@ impl State {
         let mut expiries = Vec::new();
         let mut administrators = Vec::new();
         let mut sets = Arc::clone(&self.sets);
+        let mut unauthorised = self.unauthorised;
         for write in writes {
             match &write.key {
                 StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
-                StateKey::Nonce(..) | StateKey::Unauthorised(_) => self.index_marker(write, &mut expiries),
+                StateKey::Nonce(..) => self.index_marker(write, &mut expiries),
+                StateKey::Unauthorised(_) => {
+                    self.index_marker(write, &mut expiries);
+                    let (before, after) = (self.bytes_at(&write.path).is_some(), write.value.is_some());
+                    unauthorised =
+                        unauthorised.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
+                }
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
                     administrators.push(index_change(administrator_path(scope, &write.path), write));
                 }
@@ -139,11 +171,12 @@ impl State {
         let leaves: Vec<Change<Hash>> = writes.iter().map(leaf).collect();
         Self {
             place,
-            tree: self.tree.update(&leaves),
-            assets: self.assets.update(&assets),
-            expiries: self.expiries.update(&expiries),
-            administrators: self.administrators.update(&administrators),
+            tree: self.tree.update(leaves),
+            assets: self.assets.update(assets),
+            expiries: self.expiries.update(expiries),
+            administrators: self.administrators.update(administrators),
             sets,
+            unauthorised,
         }
     }
 
@@ -176,10 +209,15 @@ impl State {
         self.tree.get(path).map(|entry| entry.value.as_slice())
     }
 
+    /// The canonical bytes at many paths, in order; cheaper than one by one.
+    pub(crate) fn all_bytes_at(&self, paths: &[&Path]) -> Vec<Option<&[u8]>> {
+        self.tree.get_all(paths).into_iter().map(|entry| entry.map(|entry| entry.value.as_slice())).collect()
+    }
+
     /// Root of the state tree; zero for a state that holds nothing.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.tree.top().map_or(Hash::ZERO, |node| *node.summary())
+        self.tree.top().map_or(Hash::ZERO, |top| top.summary)
     }
 
     /// Genesis hash of the chain.
@@ -224,6 +262,11 @@ impl State {
     /// Markers by the end of their transaction's validity, the earliest first.
     pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, &StateKey)> {
         self.expiries.iter().map(|(path, key)| (expiry_of(path), key))
+    }
+
+    /// Whether there is a marker of a transaction that nobody authorised.
+    pub(crate) fn has_unauthorised(&self) -> bool {
+        self.unauthorised > 0
     }
 
     /// Keys of all grants of the right to manage grants at exactly this scope.

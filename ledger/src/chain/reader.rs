@@ -9,11 +9,8 @@ use quorate_primitives::{Hash, Height};
 use std::sync::Arc;
 
 use super::{BlockRecord, Position, StoredBlock, corrupt, decode, history, read_head, read_subtree};
-use crate::store::schema::{bundle_key, height_key, receipt_key};
+use crate::store::schema::{bundle_key, height_key, receipts_key};
 use crate::store::{Pair, Store, StoreError, Table};
-
-/// Pairs that one scan of a block's receipts asks for at a time.
-const PAGE: usize = 1_024;
 
 /// Committed blocks, for reading. Cheap to clone; each answer is read from the store.
 #[derive(Clone)]
@@ -52,8 +49,12 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub fn bundles(&self, height: Height) -> Result<Vec<Bundle>, StoreError> {
-        let pairs = self.all_of(Table::Bundles, height)?;
-        pairs.iter().map(|(_, bytes)| decode(Table::Bundles, bytes)).collect()
+        let mut bundles = Vec::new();
+        for place in 0..=u16::MAX {
+            let Some(bytes) = self.store.get(Table::Bundles, &bundle_key(height, place))? else { break };
+            bundles.push(decode(Table::Bundles, &bytes)?);
+        }
+        Ok(bundles)
     }
 
     /// The height of a committed block.
@@ -93,8 +94,13 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub fn receipts(&self, height: Height) -> Result<Vec<Receipt>, StoreError> {
-        let pairs = self.all_of(Table::Receipts, height)?;
-        pairs.iter().map(|(_, bytes)| decode(Table::Receipts, bytes)).collect()
+        let mut receipts = Vec::new();
+        let mut next = 0;
+        while let Some((last, page)) = self.page(height, next)? {
+            receipts.extend(page);
+            next = last.saturating_add(1);
+        }
+        Ok(receipts)
     }
 
     /// The receipt of an executed transaction, with the proof that it is in its block's list.
@@ -103,9 +109,11 @@ impl Reader {
     /// [`StoreError`] when the store fails.
     pub fn receipt(&self, transaction: &Hash) -> Result<Option<(Position, Receipt, ListProof)>, StoreError> {
         let Some(position) = self.position(transaction)? else { return Ok(None) };
-        let bytes = self.store.get(Table::Receipts, &receipt_key(position.height, position.index))?;
-        let bytes = bytes.ok_or_else(|| corrupt(Table::Receipts, "a receipt is missing"))?;
-        let receipt = decode(Table::Receipts, &bytes)?;
+        let page = self.page(position.height, position.index)?;
+        // Counted from the end, which the page's key names.
+        let place = |last: u32| usize::try_from(last.saturating_sub(position.index)).unwrap_or(usize::MAX);
+        let receipt = page.and_then(|(last, page)| page.into_iter().nth_back(place(last)));
+        let receipt = receipt.ok_or_else(|| corrupt(Table::Receipts, "a receipt is missing"))?;
         let leaves = self.store.get(Table::ReceiptLeaves, &height_key(position.height))?.unwrap_or_default();
         let leaves: Vec<Hash> = leaves.as_chunks::<32>().0.iter().copied().map(Hash::from_bytes).collect();
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
@@ -171,21 +179,14 @@ impl Reader {
         bytes.map(|bytes| decode(Table::Blocks, &bytes)).transpose()
     }
 
-    /// All pairs of a table whose keys begin with the height.
-    fn all_of(&self, table: Table, height: Height) -> Result<Vec<Pair>, StoreError> {
-        let prefix = height_key(height);
-        let mut from = prefix.clone();
-        let mut found = Vec::new();
-        loop {
-            let page = self.store.scan(table, &from, PAGE)?;
-            let full = page.len() == PAGE;
-            let before = found.len();
-            found.extend(page.into_iter().take_while(|(key, _)| key.starts_with(&prefix)));
-            let all_matched = found.len().saturating_sub(before) == PAGE;
-            let Some((last, _)) = found.last().filter(|_| full && all_matched) else { return Ok(found) };
-            // The next key after `last`.
-            from.clone_from(last);
-            from.push(0);
-        }
+    /// The page that holds the receipt at a position of a block, and the position of its last one; `None`
+    /// beyond the end of the block.
+    fn page(&self, height: Height, index: u32) -> Result<Option<(u32, Vec<Receipt>)>, StoreError> {
+        let found = self.store.scan(Table::Receipts, &receipts_key(height, index), 1)?;
+        let of_block = found.first().and_then(|(key, page)| {
+            let last = key.strip_prefix(height_key(height).as_slice())?;
+            Some((u32::from_be_bytes(last.try_into().ok()?), page))
+        });
+        of_block.map(|(last, page)| Ok((last, decode(Table::Receipts, page)?))).transpose()
     }
 }

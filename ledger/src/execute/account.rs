@@ -38,7 +38,7 @@ pub(crate) fn create(session: &mut Session<'_, '_>, actor: AccountId, new: New<'
         label: new.label.clone(),
         status: Status::Active,
     };
-    session.overlay.put(key, &account);
+    session.overlay.put(&key, &account);
     session.emit(Event::AccountCreated { account: id, organisation: new.organisation.clone() })
 }
 
@@ -54,6 +54,6 @@ pub(crate) fn set_authority(
         return Err(Failure::AuthorityInvalid);
     }
     let account = Account { authority: authority.clone(), ..account };
-    session.overlay.put(StateKey::Account(actor), &account);
+    session.overlay.put(&StateKey::Account(actor), &account);
     session.emit(Event::AuthoritySet { account: actor, version: next })
 }

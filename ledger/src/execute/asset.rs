@@ -36,7 +36,7 @@ pub(crate) fn create(session: &mut Session<'_, '_>, actor: AccountId, new: &Asse
     if session.overlay.get::<Asset>(&key).is_some() {
         return Err(Failure::AssetExists);
     }
-    session.overlay.put(key, new);
+    session.overlay.put(&key, new);
     session.emit(Event::AssetCreated { asset: id, issuer: actor })?;
     let mintable = new.capabilities.contains(Capabilities::MINTABLE);
     let granted = [Permission::AssetAdmin].into_iter().chain(mintable.then_some(Permission::AssetMint));
@@ -59,7 +59,7 @@ pub(crate) fn update(
     permission::require(session, &actor, (Permission::AssetAdmin, &Scope::Asset(*id)), None)?;
     let Description { name, url, document } = description;
     let asset = Asset { name: name.clone(), url: url.clone(), document, ..asset };
-    session.overlay.put(StateKey::Asset(*id), &asset);
+    session.overlay.put(&StateKey::Asset(*id), &asset);
     session.emit(Event::AssetUpdated { asset: *id })
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn mint(
     let supply = asset.supply.checked_add(amount).filter(|supply| *supply <= asset.cap);
     let supply = supply.ok_or(Failure::CapExceeded)?;
     session.credit(to, id, amount)?;
-    session.overlay.put(StateKey::Asset(*id), &Asset { supply, ..asset });
+    session.overlay.put(&StateKey::Asset(*id), &Asset { supply, ..asset });
     session.emit(Event::Minted { asset: *id, to: *to, amount })
 }
 
@@ -101,6 +101,6 @@ pub(crate) fn burn(
     // Supply is the sum of all balances, so it is never the smaller one.
     let supply = asset.supply.checked_sub(amount).ok_or(Failure::InsufficientFunds)?;
     let supply = if zoo::has(Bug::SupplyKeptAtBurn) { asset.supply } else { supply };
-    session.overlay.put(StateKey::Asset(*id), &Asset { supply, ..asset });
+    session.overlay.put(&StateKey::Asset(*id), &Asset { supply, ..asset });
     session.emit(Event::Burned { asset: *id, from: *from, amount })
 }

@@ -3,11 +3,14 @@
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::merkle::list_root;
+use quorate_primitives::receipt::Receipt;
 use quorate_primitives::signed::Verified;
+use quorate_primitives::state::StateKey;
+use quorate_primitives::transaction::Transaction;
 use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Height, Timestamp};
 
-use super::transaction::{Moment, transaction};
+use super::transaction::{Moment, touched, transaction};
 use super::{Effects, Executed, evidence};
 use crate::chain::{self, Position};
 use crate::state::overlay::Overlay;
@@ -50,13 +53,16 @@ fn run(base: &State, header: &Header, bundles: &[Verified<Bundle>]) -> Effects {
     let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
     let limit = SWEEP_MAX.max(count.saturating_mul(2));
     sweep(base, &mut overlay, &moment, limit);
+    let counts =
+        |envelope: &Transaction| envelope.chain == moment.chain && envelope.valid_until >= moment.time;
     for (index, bundle) in (0_u16..).zip(bundles) {
+        let signed = bundle.transactions().iter().filter(|signed| counts(signed.transaction()));
+        overlay.read_ahead(signed.flat_map(|signed| touched(signed, usize::MAX)).collect());
         for (offset, signed) in (0_u16..).zip(bundle.transactions()) {
             let Ok(receipt) = transaction(&mut overlay, &moment, signed) else {
                 effects.dropped.push(signed.id());
                 continue;
             };
-            effects.leaves.push(receipt.leaf());
             effects.positions.push(position(header.height, effects.receipts.len(), index, offset));
             effects.receipts.push(receipt);
         }
@@ -64,6 +70,7 @@ fn run(base: &State, header: &Header, bundles: &[Verified<Bundle>]) -> Effects {
             evidence::record(base, &mut overlay, &moment, accusation);
         }
     }
+    effects.leaves = Receipt::leaves(&effects.receipts);
     effects.writes = overlay.into_writes();
     effects
 }
@@ -81,6 +88,8 @@ fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize)
         ended || zoo::has(Bug::MarkersSweptEarly)
     };
     let old = base.markers_by_expiry().take(limit).take_while(|(valid_until, _)| outlived(*valid_until));
-    old.for_each(|(_, key)| overlay.delete(key.clone()));
+    let old: Vec<StateKey> = old.map(|(_, key)| key.clone()).collect();
+    overlay.read_ahead(old.clone());
+    old.iter().for_each(|key| overlay.delete(key));
     overlay.keep();
 }

@@ -18,7 +18,7 @@ pub(crate) fn record(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, a
         return;
     }
     let recorded = RecordedEvidence { accusation: accusation.clone(), height: moment.height };
-    overlay.put(key, &recorded);
+    overlay.put(&key, &recorded);
     overlay.keep();
 }
 

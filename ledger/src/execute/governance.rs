@@ -105,6 +105,6 @@ fn store(
     unfit: Failure,
 ) -> Result<(), Failure> {
     let members = Members::new(members).map_err(|_| unfit)?;
-    session.overlay.put(StateKey::Validators(from), &members);
+    session.overlay.put(&StateKey::Validators(from), &members);
     Ok(())
 }

@@ -77,7 +77,7 @@ pub(crate) fn grant(
 
 /// Writes a grant whose rules were checked.
 pub(crate) fn store(session: &mut Session<'_, '_>, right: Right, grant: Grant) -> Result<(), Failure> {
-    session.overlay.put(right.key(), &grant);
+    session.overlay.put(&right.key(), &grant);
     let Right { grantee, permission, scope } = right;
     session.emit(Event::Granted { grantee, permission, scope, granter: grant.granter })
 }
@@ -92,7 +92,7 @@ pub(crate) fn revoke(session: &mut Session<'_, '_>, actor: AccountId, right: Rig
     if is_active(&existing, session.now) {
         check_not_last(session, &right, &existing)?;
     }
-    session.overlay.delete(key);
+    session.overlay.delete(&key);
     let Right { grantee, permission, scope } = right;
     session.emit(Event::Revoked { grantee, permission, scope })
 }

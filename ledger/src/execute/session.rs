@@ -109,9 +109,9 @@ impl<'o, 's> Session<'o, 's> {
     fn set_balance(&mut self, account: &AccountId, asset: &AssetId, balance: Balance) -> Result<(), Failure> {
         let key = StateKey::Balance(*account, *asset);
         if balance == Balance::default() {
-            self.overlay.delete(key);
+            self.overlay.delete(&key);
         } else {
-            self.overlay.put(key, &balance);
+            self.overlay.put(&key, &balance);
         }
         self.touched.insert((*account, *asset));
         if self.touched.len() > RECEIPT_ENTRIES_MAX { Err(Failure::ReceiptTooLarge) } else { Ok(()) }

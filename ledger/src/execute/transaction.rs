@@ -1,8 +1,9 @@
 //! One transaction: whether it counts, who authorised it, and what it did.
+use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::List;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
-use quorate_primitives::state::{Marker, StateKey};
-use quorate_primitives::transaction::{Assert, SignedTransaction, Transaction};
+use quorate_primitives::state::{AssetId, Marker, StateKey};
+use quorate_primitives::transaction::{Assert, Operation, SignedTransaction, Transaction};
 use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use std::collections::BTreeSet;
@@ -41,6 +42,49 @@ impl Moment {
     }
 }
 
+/// Keys whose values a transaction asks for when it is executed, as far as they follow from it alone; about
+/// `limit` of them if they are more.
+pub(crate) fn touched(signed: &SignedTransaction, limit: usize) -> Vec<StateKey> {
+    let envelope = signed.transaction();
+    let sender = envelope.sender;
+    let mut keys = vec![StateKey::Nonce(sender, envelope.nonce), StateKey::Account(sender)];
+    for action in &envelope.actions {
+        if keys.len() >= limit {
+            break;
+        }
+        let actor = action.actor.unwrap_or(sender);
+        if actor != sender {
+            keys.push(StateKey::Account(actor));
+        }
+        let mut payment = |asset: &AssetId, to: &AccountId| {
+            keys.extend([StateKey::Account(*to), StateKey::Balance(*to, *asset)]);
+        };
+        let asset = match &action.operation {
+            Operation::Transfer { asset, to, .. } => {
+                payment(asset, to);
+                asset
+            }
+            Operation::TransferMany { asset, outputs } => {
+                outputs.iter().take(limit).for_each(|output| payment(asset, &output.to));
+                asset
+            }
+            Operation::AccountCreate { .. }
+            | Operation::AuthoritySet { .. }
+            | Operation::AssetCreate { .. }
+            | Operation::AssetUpdate { .. }
+            | Operation::Mint { .. }
+            | Operation::Burn { .. }
+            | Operation::Grant { .. }
+            | Operation::Revoke { .. }
+            | Operation::ValidatorAdd { .. }
+            | Operation::ValidatorRemove { .. }
+            | Operation::ValidatorRotateKey { .. } => continue,
+        };
+        keys.extend([StateKey::Asset(*asset), StateKey::Balance(actor, *asset)]);
+    }
+    keys
+}
+
 /// A failure, and the position of the action at fault.
 struct Fault {
     failure: Failure,
@@ -68,11 +112,11 @@ pub(crate) fn transaction(
     let marker = Marker { transaction: id, height: moment.height, valid_until: envelope.valid_until };
     let nonce_key = StateKey::Nonce(envelope.sender, envelope.nonce);
     if let Err(failure) = check_sender(overlay, envelope, &nonce_key) {
-        overlay.put(StateKey::Unauthorised(id), &marker);
+        overlay.put(&StateKey::Unauthorised(id), &marker);
         overlay.keep();
         return Ok(failed(id, failure.into()));
     }
-    overlay.put(nonce_key, &marker);
+    overlay.put(&nonce_key, &marker);
     overlay.keep();
     let mut session = Session::new(overlay, moment, envelope);
     match run(&mut session, envelope, moment.height) {
@@ -91,7 +135,7 @@ pub(crate) fn transaction(
         Err(fault) => {
             overlay.drop_running();
             if zoo::has(Bug::NonceFreeAfterFailure) {
-                overlay.delete(StateKey::Nonce(envelope.sender, envelope.nonce));
+                overlay.delete(&nonce_key);
                 overlay.keep();
             }
             Ok(failed(id, fault))
@@ -125,7 +169,7 @@ fn check_counts(
     }
     let id = signed.id();
     let by_nonce: Option<Marker> = overlay.get(&StateKey::Nonce(envelope.sender, envelope.nonce));
-    let by_id = || overlay.get(&StateKey::Unauthorised(id));
+    let by_id = || overlay.has_unauthorised().then(|| overlay.get(&StateKey::Unauthorised(id))).flatten();
     match by_nonce.filter(|marker| marker.transaction == id).or_else(by_id) {
         Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(()),
         Some(marker) => Err(Refusal::Duplicate { height: marker.height }),

@@ -1,44 +1,87 @@
 //! The state as a block is changing it: values read once, changes kept apart until they count.
 //!
-//! Two layers lie over the parent's state. The upper one holds the changes of the transaction that is
-//! running, and is dropped or kept as a whole; the lower one those of the block so far.
+//! Every value that the block meets has a cell. What the running transaction changes is changed there at
+//! once, and what was there before is remembered until the transaction is kept or dropped as a whole.
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_primitives::EpochNumber;
 use quorate_primitives::codec;
 use quorate_primitives::state::{Path, Permission, Scope, StateKey};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::index::Index;
 use super::{Members, State, Write, read};
 
-struct Cell {
+/// A value, or none.
+type Value<'a> = Option<Cow<'a, [u8]>>;
+
+struct Cell<'a> {
+    key: StateKey,
     path: Path,
-    value: Option<Vec<u8>>,
+    value: Value<'a>,
     /// The value in the parent's state, once the block has changed it.
-    before: Option<Before>,
+    before: Option<Before<'a>>,
 }
 
-struct Before(Option<Vec<u8>>);
+struct Before<'a>(Value<'a>);
 
 /// A state under change.
 pub(crate) struct Overlay<'a> {
     base: &'a State,
-    block: BTreeMap<StateKey, Cell>,
-    running: BTreeMap<StateKey, Option<Vec<u8>>>,
+    cells: Vec<Cell<'a>>,
+    index: Index,
+    /// What the running transaction replaced, in order: position of the cell, and its value before.
+    running: Vec<(usize, Value<'a>)>,
     /// Grants of the right to manage grants that the block touched, by scope.
     administrators: BTreeMap<Scope, BTreeSet<StateKey>>,
+    /// Whether the block touched a marker of a transaction that nobody authorised.
+    has_unauthorised: bool,
 }
 
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a State) -> Self {
-        Self { base, block: BTreeMap::new(), running: BTreeMap::new(), administrators: BTreeMap::new() }
+        Self {
+            base,
+            cells: Vec::new(),
+            index: Index::default(),
+            running: Vec::new(),
+            administrators: BTreeMap::new(),
+            has_unauthorised: base.has_unauthorised(),
+        }
+    }
+
+    /// Reads values that will be asked for. It changes nothing but the time that takes: the paths of all
+    /// keys are computed together, and the tree is walked in its own order.
+    pub(crate) fn read_ahead(&mut self, keys: Vec<StateKey>) {
+        let first = self.cells.len();
+        let mut keys = keys;
+        let mut next = first;
+        keys.retain(|key| {
+            let is_new = self.index.insert(key, next);
+            next = next.saturating_add(usize::from(is_new));
+            is_new
+        });
+        let mut paths: Vec<(Path, usize)> = StateKey::paths(&keys).into_iter().zip(first..).collect();
+        let cell = |(key, (path, _)): (StateKey, &(Path, usize))| Cell {
+            key,
+            path: *path,
+            value: None,
+            before: None,
+        };
+        self.cells.extend(keys.into_iter().zip(&paths).map(cell));
+        paths.sort_unstable();
+        let values = self.base.all_bytes_at(&paths.iter().map(|(path, _)| path).collect::<Vec<_>>());
+        for ((_, position), value) in paths.iter().zip(values) {
+            if let Some(cell) = self.cells.get_mut(*position) {
+                cell.value = value.map(Cow::Borrowed);
+            }
+        }
     }
 
     /// The value at a key, with every change so far.
     pub(crate) fn get<T: BorshDeserialize>(&mut self, key: &StateKey) -> Option<T> {
-        if let Some(value) = self.running.get(key) {
-            return value.as_deref().and_then(read);
-        }
-        self.cell(key).value.as_deref().and_then(read)
+        let position = self.position(key);
+        self.cells.get(position)?.value.as_deref().and_then(read)
     }
 
     /// The validators of an epoch, with every change so far. Only the set of the latest epoch that a
@@ -48,29 +91,49 @@ impl<'a> Overlay<'a> {
         changed.or_else(|| self.base.validators_key(epoch).and_then(|key| self.get(&key)))
     }
 
+    /// Whether there may be a marker of a transaction that nobody authorised. They are rare, and where
+    /// there is none nobody needs to look for one.
+    pub(crate) fn has_unauthorised(&self) -> bool {
+        self.has_unauthorised
+    }
+
     /// Sets a key.
-    pub(crate) fn put<T: BorshSerialize>(&mut self, key: StateKey, value: &T) {
-        self.note_administrator(&key);
-        self.running.insert(key, Some(codec::encode(value)));
+    pub(crate) fn put<T: BorshSerialize>(&mut self, key: &StateKey, value: &T) {
+        if let StateKey::Grant(_, Permission::GrantManage, scope) = key {
+            self.administrators.entry(scope.clone()).or_default().insert(key.clone());
+        }
+        self.has_unauthorised |= matches!(key, StateKey::Unauthorised(_));
+        self.set(key, Some(Cow::Owned(codec::encode(value))));
     }
 
     /// Removes a key.
-    pub(crate) fn delete(&mut self, key: StateKey) {
-        self.running.insert(key, None);
+    pub(crate) fn delete(&mut self, key: &StateKey) {
+        self.set(key, None);
+    }
+
+    fn set(&mut self, key: &StateKey, value: Value<'a>) {
+        let position = self.position(key);
+        if let Some(cell) = self.cells.get_mut(position) {
+            self.running.push((position, std::mem::replace(&mut cell.value, value)));
+        }
     }
 
     /// Makes the changes since the last such call part of the block.
     pub(crate) fn keep(&mut self) {
-        for (key, value) in std::mem::take(&mut self.running) {
-            let cell = self.cell(&key);
-            let old = std::mem::replace(&mut cell.value, value);
-            cell.before.get_or_insert(Before(old));
+        for (position, old) in self.running.drain(..) {
+            if let Some(cell) = self.cells.get_mut(position) {
+                cell.before.get_or_insert(Before(old));
+            }
         }
     }
 
     /// Forgets the changes since they were last kept.
     pub(crate) fn drop_running(&mut self) {
-        self.running.clear();
+        for (position, old) in self.running.drain(..).rev() {
+            if let Some(cell) = self.cells.get_mut(position) {
+                cell.value = old;
+            }
+        }
     }
 
     /// Keys of all grants of the right to manage grants at exactly this scope, some of which may be gone
@@ -82,26 +145,30 @@ impl<'a> Overlay<'a> {
 
     /// What the block changed, strictly ascending by path; keys that ended as they began are left out.
     pub(crate) fn into_writes(self) -> Vec<Write> {
-        let write = |(key, cell): (StateKey, Cell)| {
+        let write = |cell: Cell<'_>| {
             let Before(before) = cell.before?;
-            (before != cell.value).then_some(Write { path: cell.path, key, value: cell.value })
+            let is_changed = before != cell.value;
+            is_changed.then(|| Write {
+                path: cell.path,
+                key: cell.key,
+                value: cell.value.map(Cow::into_owned),
+            })
         };
-        let mut writes: Vec<Write> = self.block.into_iter().filter_map(write).collect();
+        let mut writes: Vec<Write> = self.cells.into_iter().filter_map(write).collect();
         writes.sort_unstable_by_key(|write| write.path);
         writes
     }
 
-    fn note_administrator(&mut self, key: &StateKey) {
-        if let StateKey::Grant(_, Permission::GrantManage, scope) = key {
-            self.administrators.entry(scope.clone()).or_default().insert(key.clone());
+    /// Where the cell of a key is; read now if it was not before.
+    fn position(&mut self, key: &StateKey) -> usize {
+        if let Some(position) = self.index.get(key) {
+            return position;
         }
-    }
-
-    fn cell(&mut self, key: &StateKey) -> &mut Cell {
-        let base = self.base;
-        self.block.entry(key.clone()).or_insert_with(|| {
-            let path = key.path();
-            Cell { path, value: base.bytes_at(&path).map(<[u8]>::to_vec), before: None }
-        })
+        let position = self.cells.len();
+        self.index.insert(key, position);
+        let path = key.path();
+        let value = self.base.bytes_at(&path).map(Cow::Borrowed);
+        self.cells.push(Cell { key: key.clone(), path, value, before: None });
+        position
     }
 }

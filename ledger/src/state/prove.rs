@@ -13,7 +13,7 @@ impl State {
     pub fn prove(&self, key: &StateKey) -> StateProof {
         let path = key.path();
         let Some(top) = self.tree.top() else { return StateProof::EmptyTree };
-        let (steps, end) = descend(top, &path, Path::BITS);
+        let (steps, end) = descend(&top.node, &path, Path::BITS);
         let neighbour = leaf_of(end);
         if neighbour.path == path {
             StateProof::Present { steps: list(steps) }
@@ -27,14 +27,14 @@ impl State {
     pub fn group(&self, group: &StateGroup) -> (Vec<(StateKey, Vec<u8>)>, GroupProof) {
         let first = Path::first_of(group);
         let Some(top) = self.tree.top() else { return (Vec::new(), GroupProof::EmptyTree) };
-        let (steps, subtree) = descend(top, &first, Path::GROUP_BITS);
-        let difference = subtree.first_path().first_difference(&first).unwrap_or(Path::BITS);
+        let (steps, subtree) = descend(&top.node, &first, Path::GROUP_BITS);
+        let difference = subtree.first().path.first_difference(&first).unwrap_or(Path::BITS);
         if difference >= Path::GROUP_BITS {
             let mut values = Vec::new();
             collect(subtree, &mut values);
             return (values, GroupProof::Present { steps: list(steps) });
         }
-        let (steps, end) = descend(top, &first, Path::BITS);
+        let (steps, end) = descend(&top.node, &first, Path::BITS);
         (Vec::new(), GroupProof::Absent { steps: list(steps), neighbour: leaf_of(end) })
     }
 }
@@ -45,32 +45,31 @@ fn descend<'a>(top: &'a Node<Hash>, path: &Path, bits: u16) -> (Vec<Step>, &'a N
     let mut node = top;
     loop {
         match node {
-            Node::Inner { depth, left, right, .. } if *depth < bits => {
-                let (next, sibling) = if path.bit(*depth) { (right, left) } else { (left, right) };
-                steps.push(Step { depth: *depth, sibling: *sibling.summary() });
-                node = next;
+            Node::Inner(inner) if inner.depth < bits => {
+                let (next, sibling) = if path.bit(inner.depth) {
+                    (&inner.right, &inner.left)
+                } else {
+                    (&inner.left, &inner.right)
+                };
+                steps.push(Step { depth: inner.depth, sibling: sibling.summary });
+                node = &next.node;
             }
-            Node::Inner { .. } | Node::Leaf { .. } => return (steps, node),
+            Node::Inner(_) | Node::Leaf(_) => return (steps, node),
         }
     }
 }
 
 fn leaf_of(node: &Node<Hash>) -> Leaf {
-    let mut node = node;
-    loop {
-        match node {
-            Node::Leaf { path, item, .. } => return Leaf { path: *path, value: value_hash(&item.value) },
-            Node::Inner { left, .. } => node = left,
-        }
-    }
+    let first = node.first();
+    Leaf { path: first.path, value: value_hash(&first.item.value) }
 }
 
 fn collect(node: &Node<Hash>, values: &mut Vec<(StateKey, Vec<u8>)>) {
     match node {
-        Node::Leaf { item, .. } => values.push((item.key.clone(), item.value.clone())),
-        Node::Inner { left, right, .. } => {
-            collect(left, values);
-            collect(right, values);
+        Node::Leaf(leaf) => values.push((leaf.item.key.clone(), leaf.item.value.clone())),
+        Node::Inner(inner) => {
+            collect(&inner.left.node, values);
+            collect(&inner.right.node, values);
         }
     }
 }

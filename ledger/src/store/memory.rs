@@ -71,8 +71,9 @@ impl Inner {
     }
 
     fn apply(&mut self, batch: Batch) {
-        let mut undo = Vec::with_capacity(batch.len());
-        for ((table, key), value) in batch.0 {
+        let changes = batch.into_changes();
+        let mut undo = Vec::with_capacity(changes.len());
+        for (table, key, value) in changes {
             let entries = self.now.entry(table).or_default();
             let before = match value {
                 Some(value) => entries.insert(key.clone(), value),

@@ -154,7 +154,7 @@ impl Store for Rocks {
 
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         let mut changes = WriteBatch::default();
-        for (table, key, value) in batch.iter() {
+        for (table, key, value) in batch.into_changes() {
             let family = self.family(table)?;
             match value {
                 Some(value) => changes.put_cf(&family, key, value),

@@ -4,7 +4,7 @@
 use quorate_primitives::Height;
 
 /// Version of everything below. A database of another version is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 macro_rules! tables {
     ($($variant:ident = $name:literal, $doc:literal;)*) => {
@@ -31,7 +31,7 @@ tables! {
     Blocks = "blocks", "Height (8) → header and outcome.";
     Bundles = "bundles", "Height (8) ‖ place in the block (2) → bundle.";
     Certificates = "certificates", "Height (8) → finalize certificate, for blocks that have their own.";
-    Receipts = "receipts", "Height (8) ‖ place in the block (4) → receipt.";
+    Receipts = "receipts", "Height (8) ‖ position of the last of them (4) → receipts of the block that follow each other.";
     ReceiptLeaves = "receipt_leaves", "Height (8) → leaf hashes of the block's receipts, joined.";
     Heights = "heights", "Block id (32) → height (8).";
     Positions = "positions", "Transaction id (32) → where it was executed.";
@@ -57,10 +57,15 @@ pub fn bundle_key(height: Height, place: u16) -> Vec<u8> {
     [height.get().to_be_bytes().as_slice(), &place.to_be_bytes()].concat()
 }
 
-/// Key of a receipt.
+/// Bytes at which a page of receipts is full: enough that writing it costs little, few enough that reading
+/// one receipt does too.
+pub const RECEIPTS_PAGE_BYTES: usize = 8 * 1024;
+
+/// Key of the page of receipts whose last one has this position. From any position on, the first key is
+/// that of the page which holds it.
 #[must_use]
-pub fn receipt_key(height: Height, place: u32) -> Vec<u8> {
-    [height.get().to_be_bytes().as_slice(), &place.to_be_bytes()].concat()
+pub fn receipts_key(height: Height, last: u32) -> Vec<u8> {
+    [height.get().to_be_bytes().as_slice(), &last.to_be_bytes()].concat()
 }
 
 /// Key of a node of the history list.

@@ -120,13 +120,18 @@ fn everything_about_a_committed_block_can_be_read_again() {
 }
 
 #[test]
-fn a_block_with_more_receipts_than_one_scan_returns_is_read_whole() {
+fn a_block_with_many_pages_of_receipts_is_read_whole_and_at_every_place() {
     let mut world = World::new();
     let transactions: Vec<SignedTransaction> = (0..2_050).map(|_| payment(&mut world, 0)).collect();
     let lists = transactions.chunks(500).map(<[_]>::to_vec).collect();
     let receipts = world.block_of(lists, STEP_MS);
     world.block(vec![]);
-    assert_eq!(world.ledger.reader().receipts(Height::new(1)).unwrap(), receipts);
+    let reader = world.ledger.reader();
+    assert_eq!(reader.receipts(Height::new(1)).unwrap(), receipts);
+    for (signed, expected) in transactions.iter().zip(&receipts) {
+        let (_, found, _) = reader.receipt(&signed.id()).unwrap().unwrap();
+        assert_eq!(found, *expected);
+    }
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn an_unknown_format_is_refused_by_both_names() {
     batch.put(Table::Meta, schema::META_FORMAT, 9_u32.to_le_bytes());
     memory.write(batch, Durability::Synced).unwrap();
     let message = refusal(memory).to_string();
-    assert_eq!(message, "the database has format 9, but this software reads and writes format 1");
+    assert_eq!(message, "the database has format 9, but this software reads and writes format 2");
 }
 
 #[test]
@@ -183,11 +183,11 @@ fn a_database_with_tables_of_another_format_still_names_its_version() {
     let database = rocksdb::DB::open_cf(&options, &path, names).unwrap();
     database.create_cf("table of a later format", &options).unwrap();
     let meta = database.cf_handle(Table::Meta.name()).unwrap();
-    database.put_cf(&meta, schema::META_FORMAT, 2_u32.to_le_bytes()).unwrap();
+    database.put_cf(&meta, schema::META_FORMAT, 3_u32.to_le_bytes()).unwrap();
     drop(meta);
     drop(database);
     let error = refusal(Arc::new(Rocks::open(&path).unwrap()));
-    assert!(matches!(error, OpenError::Format { found: 2, supported: 1 }), "{error}");
+    assert!(matches!(error, OpenError::Format { found: 3, supported: 2 }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! Where the value of a key is found, in constant time.
+use quorate_primitives::state::StateKey;
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
+use std::collections::HashMap;
+
+/// Positions by key. The hash behind it is keyed at random, so that nobody can choose keys that collide.
+#[derive(Default)]
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
+pub(super) struct Index(HashMap<StateKey, usize>);
+
+impl Index {
+    /// The position of a key.
+    pub(super) fn get(&self, key: &StateKey) -> Option<usize> {
+        self.0.get(key).copied()
+    }
+
+    /// Gives a key its position, unless it has one; whether it had none.
+    pub(super) fn insert(&mut self, key: &StateKey, position: usize) -> bool {
+        if self.0.contains_key(key) {
+            return false;
+        }
+        self.0.insert(key.clone(), position);
+        true
+    }
+}
