@@ -72,6 +72,11 @@ pub struct Spending {
     pub disk_bytes_per_transaction: u64,
     /// Bytes received by one validator from others for one transaction; copies of what it has are not counted.
     pub received_bytes_per_transaction: u64,
+    /// Bytes over this machine's loopback network for one transaction: between all validators, to and from
+    /// clients, with all copies and protocol overhead, and whatever else used it meanwhile.
+    pub wire_bytes_per_transaction: u64,
+    /// Syncs of one validator's ledger for one hundred blocks.
+    pub ledger_syncs_per_100_blocks: u64,
     /// Synced writes of one validator's vote log for one hundred blocks.
     pub log_syncs_per_100_blocks: u64,
     /// Signatures checked by one validator for one hundred transactions.
@@ -107,6 +112,15 @@ impl Spending {
             received_bytes_per_transaction: each(
                 counted("quorate_network_bytes_received_total"),
                 transactions,
+            ),
+            wire_bytes_per_transaction: after
+                .loopback_bytes
+                .saturating_sub(before.loopback_bytes)
+                .checked_div(transactions)
+                .unwrap_or_default(),
+            ledger_syncs_per_100_blocks: each(
+                counted("quorate_ledger_syncs_total").saturating_mul(100),
+                blocks,
             ),
             log_syncs_per_100_blocks: each(
                 counted("quorate_journal_syncs_total").saturating_mul(100),
@@ -260,16 +274,18 @@ impl Lines {
         self.line(
             "bytes",
             format_args!(
-                "{} on disk and {} received from others for one transaction, by each validator",
-                of.disk_bytes_per_transaction, of.received_bytes_per_transaction
+                "{} on disk and {} received from others for one transaction, by each validator; {} over the wire in all",
+                of.disk_bytes_per_transaction, of.received_bytes_per_transaction, of.wire_bytes_per_transaction
             ),
         );
         self.line(
-            "vote log",
+            "syncs",
             format_args!(
-                "{}.{:02} syncs a block",
+                "{}.{:02} of the vote log and {}.{:02} of the ledger for one block, by each validator",
                 of.log_syncs_per_100_blocks / 100,
-                of.log_syncs_per_100_blocks % 100
+                of.log_syncs_per_100_blocks % 100,
+                of.ledger_syncs_per_100_blocks / 100,
+                of.ledger_syncs_per_100_blocks % 100
             ),
         );
         self.line(

@@ -55,6 +55,8 @@ pub struct Usage {
     pub nodes: Vec<NodeUsage>,
     /// This process, which offers the load.
     pub own: Spent,
+    /// Bytes that went over the loopback network of this machine since it started.
+    pub loopback_bytes: u64,
 }
 
 impl Usage {
@@ -62,7 +64,8 @@ impl Usage {
     pub async fn look(report: &Report) -> Self {
         let validators = report.nodes.iter().filter(|node| node.role == Role::Validator.name());
         let nodes = futures::future::join_all(validators.map(look_at)).await;
-        Self { nodes, own: spent(std::process::id()) }
+        let loopback_bytes = loopback_bytes(&fs::read_to_string("/proc/net/dev").unwrap_or_default());
+        Self { nodes, own: spent(std::process::id()), loopback_bytes }
     }
 }
 
@@ -93,6 +96,12 @@ fn cpu_ms(stat: &str) -> u64 {
     let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
     ticks.sum::<u64>().saturating_mul(TICK_MS)
+}
+
+/// Bytes received by the loopback device, from `/proc/net/dev`; 0 without one.
+fn loopback_bytes(devices: &str) -> u64 {
+    let fields = devices.lines().find_map(|line| line.trim_start().strip_prefix("lo:"));
+    fields.and_then(|fields| fields.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 /// Bytes of all files in a folder and below it.
@@ -148,6 +157,13 @@ mod tests {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 1 0 0 0 12 34 0 0 20 0 1 0 5 1 1";
         assert_eq!(cpu_ms(stat), 460);
         assert_eq!(cpu_ms(""), 0);
+    }
+
+    #[test]
+    fn the_bytes_of_the_loopback_device_are_found_among_others() {
+        let devices = "Inter-| Receive |\n face |bytes packets|\n  eth0: 5 1 0\n    lo:  70 2 0\n";
+        assert_eq!(loopback_bytes(devices), 70);
+        assert_eq!(loopback_bytes("eth0: 5"), 0);
     }
 
     #[test]

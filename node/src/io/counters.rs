@@ -10,6 +10,9 @@ pub struct Counters {
     pub events_dropped: AtomicU64,
     /// Synced writes of the vote log.
     pub journal_syncs: AtomicU64,
+    /// Syncs of the ledger that were made because of its age, beside those at the end of an epoch and while
+    /// catching up.
+    pub ledger_syncs: AtomicU64,
     /// Bytes written to the vote log.
     pub journal_bytes: AtomicU64,
     /// Time spent writing and syncing the vote log, in µs.

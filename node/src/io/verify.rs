@@ -40,6 +40,8 @@ const SUBMISSION_BYTES_MAX: usize = 32 * 1024 * 1024;
 const BATCH_MAX: usize = 512;
 /// Most keys that a thread remembers as points of the curve, about 16 MiB of them.
 const KNOWN_MAX: usize = 65_536;
+/// Most gossiped bundles in one batch.
+const GOSSIP_MAX: usize = 4;
 /// How long a submitted transaction waits for others.
 const GATHER: Duration = Duration::from_millis(1);
 /// What a client that was refused for lack of room is told to wait, in ms.
@@ -175,7 +177,8 @@ struct Queues {
 /// What a thread does next.
 enum Work {
     Checks(CheckTicket, Vec<SignatureCheck>),
-    Job(Job),
+    /// One job, or several that are gossip.
+    Jobs(Vec<Job>),
     Submissions(Vec<(SignedTransaction, Reply)>),
     Stop,
 }
@@ -305,9 +308,10 @@ impl Shared {
                     queues.submissions_next = false;
                     return Work::Submissions(queues.take_submissions());
                 }
-                if let Some(job) = queues.take_job() {
+                let jobs = queues.take_jobs();
+                if !jobs.is_empty() {
                     queues.submissions_next = true;
-                    return Work::Job(job);
+                    return Work::Jobs(jobs);
                 }
                 wait = gathered.err();
             }
@@ -333,6 +337,16 @@ impl Queues {
         } else {
             Err(GATHER.saturating_sub(age))
         }
+    }
+
+    /// The next job; of gossip also some that follow, since bundles are cheaper to prove together.
+    fn take_jobs(&mut self) -> Vec<Job> {
+        let mut jobs: Vec<Job> = self.take_job().into_iter().collect();
+        let is_gossip = |job: Option<&Job>| matches!(job, Some(Job::Gossip { .. }));
+        while is_gossip(jobs.first()) && is_gossip(self.jobs.front()) && jobs.len() < GOSSIP_MAX {
+            jobs.extend(self.take_job());
+        }
+        jobs
     }
 
     fn take_job(&mut self) -> Option<Job> {
@@ -382,7 +396,7 @@ impl Worker {
                     count(&self.shared.counters.signature_batches, 1);
                     (self.shared.outlet)(Outcome::Checked { ticket, bad });
                 }
-                Work::Job(job) => self.job(job),
+                Work::Jobs(jobs) => self.jobs(jobs),
                 Work::Submissions(batch) => self.submissions(batch),
                 Work::Stop => return,
             }
@@ -394,44 +408,58 @@ impl Worker {
         cache::Proof { cache, counters, known: &mut self.known, rng: &mut self.rng }
     }
 
-    fn job(&mut self, job: Job) {
-        let bytes = job.bytes();
-        match job {
-            Job::Frame { from, content } => {
-                let event = match codec::decode::<PeerMessage>(&content, PEER_MESSAGE_BYTES_MAX) {
-                    Ok(message) => {
-                        self.proof().message(message, from).ok_or("a signature in a frame is invalid")
-                    }
-                    Err(_) => Err("a frame is malformed"),
-                };
-                (self.shared.outlet)(match event {
-                    Ok(event) => Outcome::Event(event, bytes),
-                    Err(reason) => Outcome::Violation { peer: from, reason },
-                });
-            }
-            Job::Gossip { from, id, content } => {
-                let bundle = match codec::decode::<PeerMessage>(&content, GOSSIP_BYTES_MAX) {
-                    Ok(PeerMessage::Bundle(bundle)) => self.proof().bundle(bundle),
-                    Ok(PeerMessage::Consensus { .. } | PeerMessage::Proposal { .. }) | Err(_) => None,
-                };
-                let verdict = if bundle.is_some() { Verdict::Accept } else { Verdict::Reject };
-                (self.shared.outlet)(Outcome::Gossip { id, from, verdict });
-                if let Some(bundle) = bundle {
-                    (self.shared.outlet)(Outcome::Event(Event::Bundle { from: Some(from), bundle }, bytes));
-                }
-            }
-            Job::Answer { request, from, content } => {
-                let answer = match codec::decode::<Answer>(&content, ANSWER_BYTES_MAX) {
-                    Ok(answer) => self.proof().answer(answer).ok_or("a signature in an answer is invalid"),
-                    Err(_) => Err("an answer is malformed"),
-                };
-                if let Err(reason) = answer {
-                    (self.shared.outlet)(Outcome::Violation { peer: from, reason });
-                }
-                let answer = answer.ok();
-                (self.shared.outlet)(Outcome::Event(Event::Answered { request, from, answer }, bytes));
+    fn jobs(&mut self, jobs: Vec<Job>) {
+        let mut gossip = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Frame { from, content } => self.frame(from, &content),
+                Job::Answer { request, from, content } => self.answer(request, from, &content),
+                Job::Gossip { from, id, content } => gossip.push((from, id, content)),
             }
         }
+        if !gossip.is_empty() {
+            self.gossip(gossip);
+        }
+    }
+
+    fn frame(&mut self, from: PublicKey, content: &[u8]) {
+        let event = match codec::decode::<PeerMessage>(content, PEER_MESSAGE_BYTES_MAX) {
+            Ok(message) => self.proof().message(message, from).ok_or("a signature in a frame is invalid"),
+            Err(_) => Err("a frame is malformed"),
+        };
+        (self.shared.outlet)(match event {
+            Ok(event) => Outcome::Event(event, content.len()),
+            Err(reason) => Outcome::Violation { peer: from, reason },
+        });
+    }
+
+    fn gossip(&mut self, messages: Vec<(PublicKey, GossipId, Vec<u8>)>) {
+        let bundle = |content: &[u8]| match codec::decode::<PeerMessage>(content, GOSSIP_BYTES_MAX) {
+            Ok(PeerMessage::Bundle(bundle)) => Some(bundle),
+            Ok(PeerMessage::Consensus { .. } | PeerMessage::Proposal { .. }) | Err(_) => None,
+        };
+        let bundles = messages.iter().map(|(_, _, content)| bundle(content)).collect();
+        let proven = self.proof().gossip(bundles);
+        for ((from, id, content), bundle) in messages.into_iter().zip(proven) {
+            let verdict = if bundle.is_some() { Verdict::Accept } else { Verdict::Reject };
+            (self.shared.outlet)(Outcome::Gossip { id, from, verdict });
+            if let Some(bundle) = bundle {
+                let event = Event::Bundle { from: Some(from), bundle };
+                (self.shared.outlet)(Outcome::Event(event, content.len()));
+            }
+        }
+    }
+
+    fn answer(&mut self, request: u64, from: PublicKey, content: &[u8]) {
+        let answer = match codec::decode::<Answer>(content, ANSWER_BYTES_MAX) {
+            Ok(answer) => self.proof().answer(answer).ok_or("a signature in an answer is invalid"),
+            Err(_) => Err("an answer is malformed"),
+        };
+        if let Err(reason) = answer {
+            (self.shared.outlet)(Outcome::Violation { peer: from, reason });
+        }
+        let event = Event::Answered { request, from, answer: answer.ok() };
+        (self.shared.outlet)(Outcome::Event(event, content.len()));
     }
 
     fn submissions(&mut self, batch: Vec<(SignedTransaction, Reply)>) {

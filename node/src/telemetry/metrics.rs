@@ -202,6 +202,7 @@ impl Gathered {
             ("events", "Events given to the replica", read(&counters.events)),
             ("events_dropped", "Events dropped because their queue was full", read(&counters.events_dropped)),
             ("journal_syncs", "Synced writes of the vote log", read(&counters.journal_syncs)),
+            ("ledger_syncs", "Syncs of the ledger because of its age", read(&counters.ledger_syncs)),
             ("journal_bytes", "Bytes written to the vote log", read(&counters.journal_bytes)),
             (
                 "journal_microseconds",

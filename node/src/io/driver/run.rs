@@ -353,6 +353,7 @@ impl Work {
     fn sync_ledger(&mut self) -> Result<(), Failure> {
         let synced = self.runner.replica.ledger().sync();
         synced.map_err(|error| Failure::Storage(Arc::new(error)))?;
+        count(&self.links.counters.ledger_syncs, 1);
         self.has_committed = false;
         self.ledger_synced = Instant::now();
         Ok(())

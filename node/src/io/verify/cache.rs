@@ -10,7 +10,7 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::List;
 use quorate_primitives::evidence::Accusation;
 use quorate_primitives::keys::{KnownKeys, SignatureCheck, first_invalid};
-use quorate_primitives::signed::{Verified, verify_bundle, verify_transactions};
+use quorate_primitives::signed::{Verified, verify_bundle, verify_bundles, verify_transactions};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::{Answer, Event, PeerMessage, SyncBlock, VerifiedAnswer, VerifiedSyncBlock};
 use rand::rngs::StdRng;
@@ -102,13 +102,41 @@ impl Proof<'_> {
         bundles.into_inner().into_iter().map(|bundle| self.bundle(bundle)).collect()
     }
 
+    /// Proves gossiped bundles together, as [`Proof::bundle`] does each; the verdicts are in the order given.
+    pub(super) fn gossip(&mut self, bundles: Vec<Option<Bundle>>) -> Vec<Option<Verified<Bundle>>> {
+        let is_new = |bundle: &Bundle| self.known_of(bundle).iter().all(Option::is_none);
+        let new: Vec<bool> = bundles.iter().map(|bundle| bundle.as_ref().is_some_and(is_new)).collect();
+        let mut together = Vec::new();
+        let mut alone = Vec::new();
+        for (bundle, is_new) in bundles.into_iter().zip(&new) {
+            if *is_new { together.extend(bundle) } else { alone.push(bundle) }
+        }
+        together.iter().for_each(|bundle| self.count(bundle));
+        let proven = verify_bundles(together, self.known, self.rng);
+        let mut proven = proven.into_iter().map(Result::ok);
+        let mut alone = alone.into_iter();
+        let verdict = |is_new: &bool| {
+            if *is_new {
+                let verified = proven.next().flatten()?;
+                self.remember(verified.verified_transactions());
+                Some(verified)
+            } else {
+                self.bundle(alone.next().flatten()?)
+            }
+        };
+        new.iter().map(verdict).collect()
+    }
+
+    /// Which transactions of a bundle are proven already.
+    fn known_of(&self, bundle: &Bundle) -> Vec<Option<Verified<SignedTransaction>>> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        bundle.transactions().iter().map(|transaction| cache.get(transaction)).collect()
+    }
+
     /// Proves a bundle, as far as its transactions are not proven already. Accusations are proven each
     /// time: they are rare.
     pub(super) fn bundle(&mut self, bundle: Bundle) -> Option<Verified<Bundle>> {
-        let known: Vec<_> = {
-            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            bundle.transactions().iter().map(|transaction| cache.get(transaction)).collect()
-        };
+        let known = self.known_of(&bundle);
         if known.iter().all(Option::is_none) {
             self.count(&bundle);
             let verified = verify_bundle(bundle, self.known, self.rng).ok()?;
