@@ -102,7 +102,7 @@ pub fn admission(state: &State, signed: &SignedTransaction, now: Timestamp) -> R
     }
 }
 
-/// Keys whose values are read ahead: as many as a transfer asks for.
+/// About so many keys are read ahead: those that a transfer asks for.
 const READ_AHEAD: usize = 6;
 
 /// The receipt that a transaction would get in a block at time `now` directly after this state.
@@ -112,7 +112,7 @@ const READ_AHEAD: usize = 6;
 pub fn simulate(state: &State, signed: &SignedTransaction, now: Timestamp) -> Result<Receipt, Refusal> {
     let moment = Moment::of(state, state.height().next(), now).ok_or(Refusal::NoParameters)?;
     let mut overlay = Overlay::new(state);
-    // Of a transaction that may be refused at once, no more than is hashed at once.
+    // It may be refused at once, so not all that a transaction with many payments would ask for.
     overlay.read_ahead(touched(signed, READ_AHEAD));
     transaction(&mut overlay, &moment, signed)
 }

@@ -34,7 +34,10 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Written by other software.
-    #[error("the database has format {found}, but this software reads and writes format {supported}")]
+    #[error(
+        "the database has format {found}, but this software reads and writes format {supported}; \
+         fetch the chain from other nodes into an empty folder, one node after the other"
+    )]
     Format {
         /// Format of the database.
         found: u32,

@@ -52,9 +52,8 @@ impl<'a> Overlay<'a> {
 
     /// Reads values that will be asked for. It changes nothing but the time that takes: the paths of all
     /// keys are computed together, and the tree is walked in its own order.
-    pub(crate) fn read_ahead(&mut self, keys: Vec<StateKey>) {
+    pub(crate) fn read_ahead(&mut self, mut keys: Vec<StateKey>) {
         let first = self.cells.len();
-        let mut keys = keys;
         let mut next = first;
         keys.retain(|key| {
             let is_new = self.index.insert(key, next);

@@ -508,6 +508,42 @@ mod tests {
     }
 
     #[test]
+    fn more_changes_than_are_made_at_a_time_give_the_tree_of_what_is_left() {
+        // Paths in no order, a third of which share their first half.
+        let path = |number: usize| {
+            let value = |salt: u8| value_hash(&[&number.to_le_bytes()[..], &[salt]].concat());
+            let group = if number.is_multiple_of(3) { value_hash(&[9]) } else { value(1) };
+            Path::from_bytes([group.as_bytes().as_slice(), value(2).as_bytes()].concat().try_into().unwrap())
+        };
+        let count = 3 * CHANGES_AT_ONCE + 7;
+        let mut expected: Model = (0..count).map(|number| (path(number), 1)).collect();
+        let base = tree(&expected);
+        assert_eq!(root(&base), root_of(&expected));
+        // Some go, some change, some come, and some were never there.
+        let mut changes: BTreeMap<Path, Option<u8>> = BTreeMap::new();
+        for number in 0..2 * count {
+            match number % 4 {
+                0 => changes.insert(path(number), None),
+                1 => changes.insert(path(number), Some(2)),
+                _ => None,
+            };
+        }
+        assert!(changes.len() > CHANGES_AT_ONCE);
+        for (path, value) in &changes {
+            match value {
+                Some(value) => expected.insert(*path, *value),
+                None => expected.remove(path),
+            };
+        }
+        let change = |(path, value): (&Path, &Option<u8>)| Change { path: *path, item: value.map(entry) };
+        let after = base.update(changes.iter().map(change).collect());
+        assert_eq!(root(&after), root_of(&expected));
+        let paths: Vec<&Path> = changes.keys().collect();
+        let found = after.get_all(&paths).into_iter().map(|found| found.map(|entry| entry.value[0]));
+        assert!(found.eq(changes.values().copied()), "values read together are those that were put");
+    }
+
+    #[test]
     fn removing_what_is_not_there_shares_the_whole_tree() {
         let paths = paths();
         for subset in 0..1_u32 << paths.len() {

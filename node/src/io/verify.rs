@@ -189,6 +189,8 @@ struct Shared {
     cache: Mutex<Cache>,
     counters: Arc<Counters>,
     outlet: Outlet,
+    /// Those that take jobs.
+    threads: usize,
 }
 
 /// The checking threads. Dropping it without [`Pool::stop`] leaves them running.
@@ -204,9 +206,10 @@ impl Pool {
     /// When the system gives no randomness or no thread.
     pub fn start(threads: usize, counters: Arc<Counters>, outlet: Outlet) -> io::Result<Self> {
         let (queues, cache) = (Mutex::new(Queues::default()), Mutex::new(Cache::default()));
-        let shared = Arc::new(Shared { queues, filled: Condvar::new(), cache, counters, outlet });
+        let threads = threads.max(1);
+        let shared = Arc::new(Shared { queues, filled: Condvar::new(), cache, counters, outlet, threads });
         let mut handles = Vec::new();
-        for number in 0..=threads.max(1) {
+        for number in 0..=threads {
             let mut worker = Worker {
                 shared: Arc::clone(&shared),
                 known: KnownKeys::new(KNOWN_MAX),
@@ -308,7 +311,7 @@ impl Shared {
                     queues.submissions_next = false;
                     return Work::Submissions(queues.take_submissions());
                 }
-                let jobs = queues.take_jobs();
+                let jobs = queues.take_jobs(self.threads);
                 if !jobs.is_empty() {
                     queues.submissions_next = true;
                     return Work::Jobs(jobs);
@@ -339,11 +342,13 @@ impl Queues {
         }
     }
 
-    /// The next job; of gossip also some that follow, since bundles are cheaper to prove together.
-    fn take_jobs(&mut self) -> Vec<Job> {
+    /// The next job; of gossip also some that follow, since bundles are cheaper to prove together, but no
+    /// more than leaves as many to each of the other threads.
+    fn take_jobs(&mut self, threads: usize) -> Vec<Job> {
+        let share = self.jobs.len().div_ceil(threads.max(1)).min(GOSSIP_MAX);
         let mut jobs: Vec<Job> = self.take_job().into_iter().collect();
         let is_gossip = |job: Option<&Job>| matches!(job, Some(Job::Gossip { .. }));
-        while is_gossip(jobs.first()) && is_gossip(self.jobs.front()) && jobs.len() < GOSSIP_MAX {
+        while is_gossip(jobs.first()) && is_gossip(self.jobs.front()) && jobs.len() < share {
             jobs.extend(self.take_job());
         }
         jobs
