@@ -15,7 +15,6 @@ use quorate_primitives::state::StateKey;
 use quorate_primitives::{Hash, Height};
 
 use crate::execute::Executed;
-use crate::state::Write;
 use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD, RECEIPTS_PAGE_BYTES};
 use crate::store::{Batch, Store, StoreError, Table};
 
@@ -109,10 +108,11 @@ pub(crate) fn block_batch(
             subtree.top.as_bytes().as_slice(),
         );
     }
-    for Write { key, value, .. } in executed.writes() {
-        match value {
-            Some(value) => batch.put(Table::State, codec::encode(key), value.clone()),
-            None => batch.delete(Table::State, codec::encode(key)),
+    for write in executed.writes() {
+        let key = codec::encode(write.key());
+        match write.value() {
+            Some(value) => batch.put(Table::State, key, value),
+            None => batch.delete(Table::State, key),
         }
     }
     put_head(&mut batch, executed);

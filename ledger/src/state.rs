@@ -5,6 +5,7 @@
 //! Beside the tree there are four orders of the same entries, which follow from it and are not
 //! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
 //! epochs on there are other validators.
+mod expiries;
 mod index;
 pub(crate) mod overlay;
 pub(crate) mod prove;
@@ -21,7 +22,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tree::{Change, Pair, Summary, Tree};
+use expiries::{Expiries, Expiry, Turn};
+use tree::{Change, Leaf, Pair, Summary, Tree};
 
 /// A key and its canonical value, as a leaf of the state tree holds them.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ pub(crate) struct Entry {
 impl Summary for Hash {
     type Item = Entry;
 
-    fn of_leaves(leaves: &[tree::Leaf<Self>]) -> Vec<Self> {
+    fn of_leaves(leaves: &[Arc<Leaf<Self>>]) -> Vec<Self> {
         let mut messages = Messages::with_capacity(leaves.len(), TREE_MESSAGE_BYTES);
         leaves.iter().for_each(|leaf| messages.push(Domain::StateValue, &[&leaf.item.value]));
         let values = messages.hashes();
@@ -62,7 +64,7 @@ const TREE_MESSAGE_BYTES: usize = 100;
 impl Summary for () {
     type Item = StateKey;
 
-    fn of_leaves(leaves: &[tree::Leaf<Self>]) -> Vec<Self> {
+    fn of_leaves(leaves: &[Arc<Leaf<Self>>]) -> Vec<Self> {
         vec![(); leaves.len()]
     }
 
@@ -85,7 +87,7 @@ pub struct State {
     place: Place,
     tree: Tree<Hash>,
     assets: Tree<()>,
-    expiries: Tree<()>,
+    expiries: Expiries,
     administrators: Tree<()>,
     /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
     sets: Arc<BTreeSet<EpochNumber>>,
@@ -97,12 +99,62 @@ pub struct State {
 /// costs no cryptography.
 pub(crate) type Members = List<Validator, 1, VALIDATORS_MAX>;
 
-/// A new value for a key, or none. Carries the path, which is dear to compute.
-#[derive(Clone, Debug)]
+/// A new value for a key, or none.
 pub(crate) struct Write {
-    pub(crate) path: Path,
-    pub(crate) key: StateKey,
-    pub(crate) value: Option<Vec<u8>>,
+    place: WritePlace,
+    /// Of a marker that was there: until when its transaction was valid. None for all other keys.
+    expired: Option<Timestamp>,
+}
+
+enum WritePlace {
+    /// The leaf, as the tree will hold it.
+    Put(Arc<Leaf<Hash>>),
+    Delete(Path, StateKey),
+}
+
+impl Write {
+    /// A new value, or none, at a key, whose path is given since it is dear to compute; `before` is the value
+    /// that is there.
+    pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>, before: Option<&[u8]>) -> Self {
+        let is_marker = matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
+        let expired = before.filter(|_| is_marker).and_then(read::<Marker>).map(|marker| marker.valid_until);
+        let place = match value {
+            Some(value) => WritePlace::Put(Arc::new(Leaf { path, item: Entry { key, value } })),
+            None => WritePlace::Delete(path, key),
+        };
+        Self { place, expired }
+    }
+
+    /// Where.
+    pub(crate) fn path(&self) -> &Path {
+        match &self.place {
+            WritePlace::Put(leaf) => &leaf.path,
+            WritePlace::Delete(path, _) => path,
+        }
+    }
+
+    /// Of what.
+    pub(crate) fn key(&self) -> &StateKey {
+        match &self.place {
+            WritePlace::Put(leaf) => &leaf.item.key,
+            WritePlace::Delete(_, key) => key,
+        }
+    }
+
+    /// What is there from now on.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        match &self.place {
+            WritePlace::Put(leaf) => Some(&leaf.item.value),
+            WritePlace::Delete(..) => None,
+        }
+    }
+
+    fn change(&self) -> Change<Hash> {
+        match &self.place {
+            WritePlace::Put(leaf) => Change { path: leaf.path, leaf: Some(Arc::clone(leaf)) },
+            WritePlace::Delete(path, _) => Change::delete(*path),
+        }
+    }
 }
 
 impl fmt::Debug for State {
@@ -118,16 +170,16 @@ impl State {
             place,
             tree: Tree::default(),
             assets: Tree::default(),
-            expiries: Tree::default(),
+            expiries: Expiries::default(),
             administrators: Tree::default(),
             sets: Arc::default(),
             unauthorised: 0,
         };
-        let write = |(key, value): (StateKey, Vec<u8>)| Write { path: key.path(), key, value: Some(value) };
+        let write = |(key, value): (StateKey, Vec<u8>)| Write::new(key.path(), key, Some(value), None);
         let mut writes: Vec<Write> = entries.into_iter().map(write).collect();
         writes.reverse();
-        writes.sort_by_key(|write| write.path);
-        writes.dedup_by_key(|write| write.path);
+        writes.sort_by(|a, b| a.path().cmp(b.path()));
+        writes.dedup_by(|later, kept| later.path() == kept.path());
         // In parts, so that what is needed beside the trees stays small.
         writes.chunks(WRITES_AT_ONCE).fold(empty, |state, part| state.after(place, part))
     }
@@ -140,17 +192,17 @@ impl State {
         let mut sets = Arc::clone(&self.sets);
         let mut unauthorised = self.unauthorised;
         for write in writes {
-            match &write.key {
+            match write.key() {
                 StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
-                StateKey::Nonce(..) => self.index_marker(write, &mut expiries),
+                StateKey::Nonce(..) => index_marker(write, &mut expiries),
                 StateKey::Unauthorised(_) => {
-                    self.index_marker(write, &mut expiries);
-                    let (before, after) = (self.bytes_at(&write.path).is_some(), write.value.is_some());
+                    index_marker(write, &mut expiries);
+                    let (before, after) = (write.expired.is_some(), write.value().is_some());
                     unauthorised =
                         unauthorised.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
                 }
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
-                    administrators.push(index_change(administrator_path(scope, &write.path), write));
+                    administrators.push(index_change(administrator_path(scope, write.path()), write));
                 }
                 StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
                 StateKey::Grant(..)
@@ -162,33 +214,16 @@ impl State {
             }
         }
         assets.sort_by_key(|change: &Change<()>| change.path);
-        expiries.sort_by_key(|change: &Change<()>| change.path);
+        expiries.sort_by_key(|turn: &Turn| turn.expiry);
         administrators.sort_by_key(|change: &Change<()>| change.path);
-        let leaf = |write: &Write| match &write.value {
-            Some(value) => Change::put(write.path, Entry { key: write.key.clone(), value: value.clone() }),
-            None => Change::delete(write.path),
-        };
-        let leaves: Vec<Change<Hash>> = writes.iter().map(leaf).collect();
         Self {
             place,
-            tree: self.tree.update(leaves),
+            tree: self.tree.update(writes.iter().map(Write::change)),
             assets: self.assets.update(assets),
-            expiries: self.expiries.update(expiries),
+            expiries: self.expiries.update(&expiries),
             administrators: self.administrators.update(administrators),
             sets,
             unauthorised,
-        }
-    }
-
-    fn index_marker(&self, write: &Write, changes: &mut Vec<Change<()>>) {
-        let before = self.tree.get(&write.path).and_then(|entry| read::<Marker>(&entry.value));
-        let after = write.value.as_deref().and_then(read::<Marker>);
-        let (old, new) = (before.map(|marker| marker.valid_until), after.map(|marker| marker.valid_until));
-        if let Some(time) = old.filter(|_| old != new) {
-            changes.push(Change::delete(expiry_path(time, &write.path)));
-        }
-        if let Some(time) = new.filter(|_| old != new) {
-            changes.push(Change::put(expiry_path(time, &write.path), write.key.clone()));
         }
     }
 
@@ -261,7 +296,17 @@ impl State {
 
     /// Markers by the end of their transaction's validity, the earliest first.
     pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, &StateKey)> {
-        self.expiries.iter().map(|(path, key)| (expiry_of(path), key))
+        let key = |path: Path| self.tree.get(&path).map(|entry| &entry.key);
+        self.expiries.iter().filter_map(move |marker| Some((marker.time(), key(marker.path())?)))
+    }
+
+    /// The first markers by the end of their transaction's validity, as long as this says so, and at most so
+    /// many.
+    pub(crate) fn first_markers(&self, is_old: impl Fn(Timestamp) -> bool, limit: usize) -> Vec<StateKey> {
+        let old = self.expiries.iter().take(limit).take_while(|marker| is_old(marker.time()));
+        let paths: Vec<Path> = old.map(Expiry::path).collect();
+        let entries = self.tree.get_all(&paths.iter().collect::<Vec<_>>());
+        entries.into_iter().flatten().map(|entry| entry.key.clone()).collect()
     }
 
     /// Whether there is a marker of a transaction that nobody authorised.
@@ -320,15 +365,23 @@ pub(crate) fn read<T: BorshDeserialize>(bytes: &[u8]) -> Option<T> {
 }
 
 fn index_change(path: Path, write: &Write) -> Change<()> {
-    match write.value {
-        Some(_) => Change::put(path, write.key.clone()),
+    match write.value() {
+        Some(_) => Change::put(path, write.key().clone()),
         None => Change::delete(path),
     }
 }
 
+fn index_marker(write: &Write, turns: &mut Vec<Turn>) {
+    let after = write.value().and_then(read::<Marker>).map(|marker| marker.valid_until);
+    let turn = |time, comes| Turn { expiry: Expiry::new(time, write.path()), comes };
+    let before = write.expired;
+    turns.extend(before.filter(|_| before != after).map(|time| turn(time, false)));
+    turns.extend(after.filter(|_| before != after).map(|time| turn(time, true)));
+}
+
 /// Most changes are of a set that is there: then nothing is copied.
 fn index_set(sets: &mut Arc<BTreeSet<EpochNumber>>, epoch: EpochNumber, write: &Write) {
-    match (&write.value, sets.contains(&epoch)) {
+    match (write.value(), sets.contains(&epoch)) {
         (Some(_), false) => drop(Arc::make_mut(sets).insert(epoch)),
         (None, true) => drop(Arc::make_mut(sets).remove(&epoch)),
         (Some(_), true) | (None, false) => {}
@@ -337,31 +390,11 @@ fn index_set(sets: &mut Arc<BTreeSet<EpochNumber>>, epoch: EpochNumber, write: &
 
 /// Asset id (32) ‖ zeros (32).
 fn asset_path(asset: &AssetId) -> Path {
-    join(asset.as_bytes(), &[0; 32])
+    Path::from_halves(asset.as_bytes(), &[0; 32])
 }
 
 /// Hash of the scope (32) ‖ second half of the grant's own path (32).
 fn administrator_path(scope: &Scope, path: &Path) -> Path {
-    let (_, second) = path.as_bytes().split_at(32);
-    join(hash_of(Domain::StateGroup, scope).as_bytes(), second)
-}
-
-/// End of validity (8, big endian) ‖ zeros (24) ‖ second half of the marker's own path (32).
-fn expiry_path(time: Timestamp, path: &Path) -> Path {
-    let mut first = [0; 32];
-    let (start, _) = first.split_at_mut(8);
-    start.copy_from_slice(&time.get().to_be_bytes());
-    let (_, second) = path.as_bytes().split_at(32);
-    join(&first, second)
-}
-
-fn expiry_of(path: &Path) -> Timestamp {
-    let start = path.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
-    Timestamp::new(u64::from_be_bytes(start))
-}
-
-fn join(first: &[u8], second: &[u8]) -> Path {
-    let mut bytes = [0; 64];
-    bytes.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
-    Path::from_bytes(bytes)
+    let (_, second) = path.halves();
+    Path::from_halves(hash_of(Domain::StateGroup, scope).as_bytes(), second)
 }

@@ -15,16 +15,20 @@ impl Replica {
         if self.mempool.contains(&id) || self.bundles.contains_transaction(&id) {
             return Ok(Admitted::AlreadyPending);
         }
-        if let Ok(Some(position)) = self.reader.position(&id)
-            && !zoo::has(Bug::DuplicateAnsweredNew)
-        {
-            return Ok(Admitted::AlreadyCommitted { height: position.height });
-        }
-        match admission(self.ledger.head().state(), &signed, self.now) {
-            Ok(()) => {}
-            Err(LedgerRefusal::Duplicate { .. }) if zoo::has(Bug::DuplicateAnsweredNew) => {}
+        let refusal = match admission(self.ledger.head().state(), &signed, self.now) {
+            Ok(()) => None,
+            Err(LedgerRefusal::Duplicate { .. }) if zoo::has(Bug::DuplicateAnsweredNew) => None,
             Err(LedgerRefusal::Duplicate { height }) => return Ok(Admitted::AlreadyCommitted { height }),
-            Err(refusal) => return Err(Refusal::Ledger(refusal)),
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            // The state forgets a transaction some time after it expired; the store does not.
+            return match self.reader.position(&id) {
+                Ok(Some(position)) if !zoo::has(Bug::DuplicateAnsweredNew) => {
+                    Ok(Admitted::AlreadyCommitted { height: position.height })
+                }
+                _ => Err(Refusal::Ledger(refusal)),
+            };
         }
         self.mempool.check_room(&signed)?;
         self.mempool.insert(signed);

@@ -5,7 +5,6 @@ use quorate_primitives::bundle::Bundle;
 use quorate_primitives::merkle::list_root;
 use quorate_primitives::receipt::Receipt;
 use quorate_primitives::signed::Verified;
-use quorate_primitives::state::StateKey;
 use quorate_primitives::transaction::Transaction;
 use quorate_primitives::zoo::{self, Bug};
 use quorate_primitives::{Height, Timestamp};
@@ -87,8 +86,7 @@ fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize)
         let ended = valid_until.saturating_add(moment.marker_retention_ms) < moment.time;
         ended || zoo::has(Bug::MarkersSweptEarly)
     };
-    let old = base.markers_by_expiry().take(limit).take_while(|(valid_until, _)| outlived(*valid_until));
-    let old: Vec<StateKey> = old.map(|(_, key)| key.clone()).collect();
+    let old = base.first_markers(outlived, limit);
     overlay.read_ahead(old.clone());
     old.iter().for_each(|key| overlay.delete(key));
     overlay.keep();

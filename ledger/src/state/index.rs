@@ -9,6 +9,11 @@ use std::collections::HashMap;
 pub(super) struct Index(HashMap<StateKey, usize>);
 
 impl Index {
+    /// Makes room for so many more keys.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.0.reserve(count);
+    }
+
     /// The position of a key.
     pub(super) fn get(&self, key: &StateKey) -> Option<usize> {
         self.0.get(key).copied()

@@ -55,6 +55,8 @@ impl<'a> Overlay<'a> {
     pub(crate) fn read_ahead(&mut self, mut keys: Vec<StateKey>) {
         let first = self.cells.len();
         let mut next = first;
+        self.cells.reserve(keys.len());
+        self.index.reserve(keys.len());
         keys.retain(|key| {
             let is_new = self.index.insert(key, next);
             next = next.saturating_add(usize::from(is_new));
@@ -147,14 +149,11 @@ impl<'a> Overlay<'a> {
         let write = |cell: Cell<'_>| {
             let Before(before) = cell.before?;
             let is_changed = before != cell.value;
-            is_changed.then(|| Write {
-                path: cell.path,
-                key: cell.key,
-                value: cell.value.map(Cow::into_owned),
-            })
+            is_changed
+                .then(|| Write::new(cell.path, cell.key, cell.value.map(Cow::into_owned), before.as_deref()))
         };
         let mut writes: Vec<Write> = self.cells.into_iter().filter_map(write).collect();
-        writes.sort_unstable_by_key(|write| write.path);
+        writes.sort_unstable_by(|a, b| a.path().cmp(b.path()));
         writes
     }
 

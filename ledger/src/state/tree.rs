@@ -14,7 +14,7 @@ pub(crate) trait Summary: Clone {
     /// What lies in a leaf.
     type Item;
     /// The summaries of leaves, in order.
-    fn of_leaves(leaves: &[Leaf<Self>]) -> Vec<Self>;
+    fn of_leaves(leaves: &[Arc<Leaf<Self>>]) -> Vec<Self>;
     /// The summaries of pairs of subtrees, each divided by the bit at its depth, in order.
     fn of_pairs(pairs: &[Pair<'_, Self>]) -> Vec<Self>;
 }
@@ -100,23 +100,23 @@ impl<S: Summary> Inner<S> {
     }
 }
 
-/// A new item at a path, or none.
+/// A new leaf at a path, or none.
 pub(crate) struct Change<S: Summary> {
     /// Where.
     pub(crate) path: Path,
     /// What is there from now on.
-    pub(crate) item: Option<S::Item>,
+    pub(crate) leaf: Option<Arc<Leaf<S>>>,
 }
 
 impl<S: Summary> Change<S> {
     /// Puts an item at a path.
     pub(crate) fn put(path: Path, item: S::Item) -> Self {
-        Self { path, item: Some(item) }
+        Self { path, leaf: Some(Arc::new(Leaf { path, item })) }
     }
 
     /// Removes what is at a path.
     pub(crate) fn delete(path: Path) -> Self {
-        Self { path, item: None }
+        Self { path, leaf: None }
     }
 }
 
@@ -161,8 +161,7 @@ impl<S: Summary> Tree<S> {
     /// The map after these changes, which are strictly ascending by path; removing what is not there
     /// changes nothing. Neighbours share the nodes that are made for them: as many changes are made at a
     /// time as work on them stays in the processor's caches.
-    pub(crate) fn update(&self, changes: Vec<Change<S>>) -> Self {
-        debug_assert!(changes.is_sorted_by(|a, b| a.path < b.path));
+    pub(crate) fn update(&self, changes: impl IntoIterator<Item = Change<S>>) -> Self {
         let mut changes = changes.into_iter();
         let mut tree = self.clone();
         loop {
@@ -170,6 +169,7 @@ impl<S: Summary> Tree<S> {
             if part.is_empty() {
                 return tree;
             }
+            debug_assert!(part.is_sorted_by(|a, b| a.path < b.path));
             let placed = place(tree.top(), part);
             let mut draft = Draft(Vec::new());
             let top = draft.update(tree.top(), &placed);
@@ -236,19 +236,17 @@ fn place<S: Summary>(top: Option<&Branch<S>>, changes: Vec<Change<S>>) -> Vec<Pl
     let differences: Vec<u16> = nearest.into_iter().zip(&paths).map(difference).collect();
     // Every path differs from those of an empty tree.
     let differences = differences.into_iter().chain(std::iter::repeat(0));
-    for (Change { path, item }, difference) in changes.into_iter().zip(differences) {
-        let is_new = item.is_some();
-        leaves.extend(item.map(|item| Leaf { path, item }));
+    for (Change { path, leaf }, difference) in changes.into_iter().zip(differences) {
+        let is_new = leaf.is_some();
+        leaves.extend(leaf);
         // To remove what is not there changes nothing.
         if is_new || difference == Path::BITS {
             places.push((path, difference, is_new));
         }
     }
     let summaries = S::of_leaves(&leaves);
-    let mut branches = leaves
-        .into_iter()
-        .zip(summaries)
-        .map(|(leaf, summary)| Branch { node: Node::Leaf(Arc::new(leaf)), summary });
+    let mut branches =
+        leaves.into_iter().zip(summaries).map(|(leaf, summary)| Branch { node: Node::Leaf(leaf), summary });
     let placed = |(path, difference, is_new)| {
         let leaf = if is_new { branches.next() } else { None };
         Placed { path, difference, leaf }
@@ -535,8 +533,11 @@ mod tests {
                 None => expected.remove(path),
             };
         }
-        let change = |(path, value): (&Path, &Option<u8>)| Change { path: *path, item: value.map(entry) };
-        let after = base.update(changes.iter().map(change).collect());
+        let change = |(path, value): (&Path, &Option<u8>)| match value {
+            Some(value) => Change::<Hash>::put(*path, entry(*value)),
+            None => Change::delete(*path),
+        };
+        let after = base.update(changes.iter().map(change));
         assert_eq!(root(&after), root_of(&expected));
         let paths: Vec<&Path> = changes.keys().collect();
         let found = after.get_all(&paths).into_iter().map(|found| found.map(|entry| entry.value[0]));

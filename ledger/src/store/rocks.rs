@@ -8,7 +8,7 @@ use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::{Hash, Height};
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MemtableFactory, Options, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What the database engine says when it fails.
 pub use rocksdb::Error as EngineError;
 
-use super::{Batch, Durability, HighWater, Pair, Store, StoreError, Table};
+use super::{Batch, Change, Durability, HighWater, Pair, Store, StoreError, Table};
 
 /// Name of the high-water record, in the folder that holds the database's folder.
 pub const HIGH_WATER_FILE: &str = "HIGHWATER";
@@ -27,8 +27,13 @@ pub const HIGH_WATER_FILE: &str = "HIGHWATER";
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Memory for one table's newest writes before they go to disk sorted, in bytes.
 const WRITE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// Memory for the newest writes of all tables, in bytes: the oldest buffer is written out before there is more.
+const WRITE_BUFFERS_BYTES: usize = 96 * 1024 * 1024;
 /// Log after which the tables that hold it back are written out, in bytes: bounds the time to open.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// What a change takes in a batch beside its key and value, at most: tags and lengths.
+const CHANGE_BYTES: usize = 16;
 
 /// Tables on disk. One process at a time may open a database.
 pub struct Rocks {
@@ -50,7 +55,8 @@ impl Rocks {
         let cache = Cache::new_lru_cache(CACHE_BYTES);
         let options = database_options();
         let names = table_names(&options, &path);
-        let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
+        let families =
+            names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_options(name, &cache)));
         let database =
             DB::open_cf_descriptors(&options, &path, families).map_err(|source| open_error(&path, source))?;
         let mark = path.parent().unwrap_or(&path).join(HIGH_WATER_FILE);
@@ -93,12 +99,15 @@ fn database_options() -> Options {
     options.set_paranoid_checks(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_background_jobs(2);
     options.set_keep_log_file_num(4);
+    // Needed by the unsorted buffer of the state; there is one writer.
+    options.set_allow_concurrent_memtable_write(false);
     options
 }
 
-fn table_options(cache: &Cache) -> Options {
+fn table_options(name: &str, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_bloom_filter(10.0, false);
@@ -107,6 +116,11 @@ fn table_options(cache: &Cache) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_paranoid_checks(true);
+    // The state is written all the time and read once, when the database is opened and nothing is in the
+    // buffer yet: sorted when it is full, not at every write.
+    if name == Table::State.name() {
+        options.set_memtable_factory(MemtableFactory::Vector);
+    }
     options
 }
 
@@ -153,8 +167,13 @@ impl Store for Rocks {
     }
 
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-        let mut changes = WriteBatch::default();
-        for (table, key, value) in batch.into_changes() {
+        let batch = batch.into_changes();
+        let bytes = |(_, key, value): &Change| {
+            key.len().saturating_add(value.as_ref().map_or(0, Vec::len)).saturating_add(CHANGE_BYTES)
+        };
+        let capacity = batch.iter().map(bytes).fold(0, usize::saturating_add);
+        let mut changes = WriteBatch::with_capacity_bytes(capacity);
+        for (table, key, value) in batch {
             let family = self.family(table)?;
             match value {
                 Some(value) => changes.put_cf(&family, key, value),
@@ -163,6 +182,8 @@ impl Store for Rocks {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
+        // The changes are in order, so the place of one is a hint for that of the next.
+        options.set_memtable_insert_hint_per_batch(true);
         self.database.write_opt(changes, &options).map_err(|source| self.engine(source))
     }
 

@@ -89,11 +89,25 @@ impl Path {
     }
 
     fn join(group: Hash, item: Hash) -> Self {
+        Self::from_halves(group.as_bytes(), item.as_bytes())
+    }
+
+    /// The path whose halves these are.
+    #[must_use]
+    pub fn from_halves(first: &[u8; 32], second: &[u8; 32]) -> Self {
         let mut bytes = [0; 64];
-        let (first, second) = bytes.split_at_mut(32);
-        first.copy_from_slice(group.as_bytes());
-        second.copy_from_slice(item.as_bytes());
+        let (start, end) = bytes.split_at_mut(32);
+        start.copy_from_slice(first);
+        end.copy_from_slice(second);
         Self(bytes)
+    }
+
+    /// Both halves: hash of the group, hash of the item.
+    #[must_use]
+    pub fn halves(&self) -> (&[u8; 32], &[u8; 32]) {
+        const ZERO: &[u8; 32] = &[0; 32];
+        let (first, second) = self.0.split_at(32);
+        (first.try_into().unwrap_or(ZERO), second.try_into().unwrap_or(ZERO))
     }
 
     /// The bit at a position below [`Path::BITS`]; `false` beyond.
