@@ -1,12 +1,13 @@
 //! Where the value of a key is found, in constant time.
+use ahash::RandomState;
 use quorate_primitives::state::StateKey;
 #[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 /// Positions by key. The hash behind it is keyed at random, so that nobody can choose keys that collide.
 #[derive(Default)]
 #[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
-pub(super) struct Index(HashMap<StateKey, usize>);
+pub(super) struct Index(HashMap<StateKey, usize, RandomState>);
 
 impl Index {
     /// Makes room for so many more keys.
@@ -21,10 +22,12 @@ impl Index {
 
     /// Gives a key its position, unless it has one; whether it had none.
     pub(super) fn insert(&mut self, key: &StateKey, position: usize) -> bool {
-        if self.0.contains_key(key) {
-            return false;
+        match self.0.entry(key.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(position);
+                true
+            }
+            Entry::Occupied(_) => false,
         }
-        self.0.insert(key.clone(), position);
-        true
     }
 }
