@@ -23,6 +23,8 @@ const CALLS_MAX: usize = 4;
 /// As [`CALLS_MAX`], when as many must be handed in as are due: a validator takes 32 connections of one
 /// address, and some are needed to see what becomes of it.
 const CALLS_DUE_MAX: usize = 24;
+/// How late a transaction may be offered, where what is late is left out.
+const LATE: Duration = Duration::from_secs(1);
 /// How often it is looked whether transactions are due.
 const TICK: Duration = Duration::from_millis(5);
 /// How long calls may take to be answered after the load has ended.
@@ -233,22 +235,22 @@ impl Sender {
         while calls.join_next().await.is_some() {}
     }
 
-    /// As [`Sender::keep_rate`], but never later than the next look.
+    /// As [`Sender::keep_rate`], but what is late by more than [`LATE`] is left out.
     async fn flood(self, gap: u64) {
         let began = Instant::now();
+        let late = u64::try_from(LATE.as_nanos()).unwrap_or(u64::MAX).checked_div(gap).unwrap_or_default();
         let mut calls = JoinSet::new();
-        let mut passed_by = 0_u64;
+        let mut done_with = 0_u64;
         while !self.end.has_come() {
             let passed = passed(began, gap);
-            let mut due = passed.saturating_sub(passed_by);
-            passed_by = passed;
-            while due > 0 {
+            done_with = done_with.max(passed.saturating_sub(late));
+            while done_with < passed {
                 let now = Instant::now();
-                let handed_in = self.spawn(&mut calls, due, move |_| now);
+                let handed_in = self.spawn(&mut calls, passed.saturating_sub(done_with), move |_| now);
                 if handed_in == 0 {
                     break;
                 }
-                due = due.saturating_sub(handed_in);
+                done_with = done_with.saturating_add(handed_in);
             }
             sleep_until((Instant::now() + TICK).into()).await;
             while calls.try_join_next().is_some() {}

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::load::{Load, Pace};
 use super::memory::Sampler;
-use super::phases::{Bench, Latency, Step, a_second};
+use super::phases::{Bench, Latency, Step, a_second, longest_pause_us};
 use super::say;
 use super::supply::Demand;
 use super::usage::spent;
@@ -47,6 +47,8 @@ pub struct Overload {
     pub finalized_per_second: u64,
     /// The same in thousandths of the steady maximum.
     pub share_of_steady_permille: u64,
+    /// Longest time meanwhile in which no block became final, in microseconds.
+    pub block_pause_longest_us: u64,
     /// From when an accepted transaction was offered to when its block was told of as final, until normal
     /// again.
     pub finality: Latency,
@@ -94,7 +96,7 @@ impl Bench<'_> {
         let (calls, recovered) = tokio::join!(load.end(), self.recovery(normal_us, RECOVERY_MAX));
         let recovered_after = recovered?.map(|at| at.saturating_duration_since(ended));
         self.drain().await;
-        let (_, meanwhile) = self.watch.between(began, ended);
+        let (blocks, meanwhile) = self.watch.between(began, ended);
         let (_, all) = self.watch.between(began, Instant::now());
         let final_meanwhile = u64::try_from(meanwhile.len()).unwrap_or(u64::MAX);
         let finalized_per_second = a_second(final_meanwhile, duration);
@@ -114,6 +116,7 @@ impl Bench<'_> {
             unanswered: calls.offered.saturating_sub(calls.answered),
             finalized_per_second,
             share_of_steady_permille: finalized_per_second.saturating_mul(1_000) / maximum,
+            block_pause_longest_us: longest_pause_us(&blocks, began, ended),
             finality: Latency::of(all.iter().map(|done| done.micros).collect()),
             memory_highest_kib: courses.iter().map(|course| course.highest_kib).max().unwrap_or_default(),
             cpu_bench_ms,

@@ -67,6 +67,8 @@ pub struct Step {
     pub blocks: u64,
     /// Mean time between two blocks, in microseconds.
     pub block_interval_us: u64,
+    /// Longest time in which no block became final, in microseconds.
+    pub block_pause_longest_us: u64,
     /// Mean number of transactions in a block.
     pub transactions_per_block: u64,
     /// Transactions that were handed in in that time, a second.
@@ -160,6 +162,7 @@ impl<'a> Bench<'a> {
         self.drain().await;
         let (blocks, finals) = self.watch.between(from, to);
         let mut step = step(&blocks, &finals, duration, calls);
+        step.block_pause_longest_us = longest_pause_us(&blocks, from, to);
         match pace {
             Pace::InFlight(count) => step.in_flight = Some(count),
             Pace::Rate(rate) | Pace::Flood(rate) => step.offered_per_second = Some(rate),
@@ -188,6 +191,18 @@ pub fn a_second(count: u64, time: Duration) -> u64 {
     count.saturating_mul(1_000_000) / us
 }
 
+/// Longest time between two moments in which no block became final, in microseconds.
+#[must_use]
+pub fn longest_pause_us(blocks: &[Block], from: Instant, to: Instant) -> u64 {
+    let moments = blocks.iter().map(|block| block.at).chain(std::iter::once(to));
+    let pauses = moments.scan(from, |last, at| {
+        let pause = at.saturating_duration_since(*last);
+        *last = at;
+        u64::try_from(pause.as_micros()).ok()
+    });
+    pauses.max().unwrap_or_default()
+}
+
 fn step(blocks: &[Block], finals: &[Final], window: Duration, calls: Calls) -> Step {
     let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
@@ -205,5 +220,30 @@ fn step(blocks: &[Block], finals: &[Final], window: Duration, calls: Calls) -> S
         failures: calls.failures,
         offered: calls.offered,
         ..Step::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pause_may_lie_before_the_first_block_or_after_the_last() {
+        let from = Instant::now();
+        let at = |ms| from + Duration::from_millis(ms);
+        let longest = |blocks: &[u64]| {
+            let blocks: Vec<Block> = blocks.iter().map(|ms| Block { at: at(*ms), transactions: 0 }).collect();
+            longest_pause_us(&blocks, from, at(100))
+        };
+        assert_eq!(longest(&[40, 60, 70]), 40_000);
+        assert_eq!(longest(&[10, 60, 70]), 50_000);
+        assert_eq!(longest(&[10, 20]), 80_000);
+        assert_eq!(longest(&[]), 100_000);
+    }
+
+    #[test]
+    fn rates_are_those_of_a_second() {
+        assert_eq!(a_second(30, Duration::from_secs(2)), 15);
+        assert_eq!(a_second(3, Duration::from_millis(500)), 6);
     }
 }

@@ -222,10 +222,11 @@ impl BenchReport {
             text.line(
                 "blocks",
                 format_args!(
-                    "{} in {} s, one each {} ms, {} transactions in each",
+                    "{} in {} s, one each {} ms, none for {} ms at most, {} transactions in each",
                     step.blocks,
                     step.window_ms / 1_000,
                     step.block_interval_us / 1_000,
+                    step.block_pause_longest_us / 1_000,
                     step.transactions_per_block
                 ),
             );
@@ -394,10 +395,11 @@ impl Lines {
         self.line(
             "meanwhile",
             format_args!(
-                "{} tx/s final, {}.{:03} of the steady load; {} MiB of memory at most",
+                "{} tx/s final, {}.{:03} of the steady load; no block for {} ms at most; {} MiB of memory at most",
                 of.finalized_per_second,
                 share / 1_000,
                 share % 1_000,
+                of.block_pause_longest_us / 1_000,
                 of.memory_highest_kib / 1_024
             ),
         );

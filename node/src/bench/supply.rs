@@ -20,6 +20,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 const AHEAD: Duration = Duration::from_secs(60);
 /// As [`AHEAD`], for what is signed while the load runs.
 const AHEAD_RUNNING: Duration = Duration::from_secs(10);
+/// And so much longer, for what is on its way at a time.
+const SLACK: Duration = Duration::from_secs(1);
 /// Most transfers in stock.
 const STOCK_MAX: usize = 1_000_000;
 /// Most bytes of them.
@@ -108,7 +110,7 @@ impl Supply {
         let sample = shared.workload.sign(&envelope, shared.workload.reserve(1));
         let size = sample.ok_or_else(impossible)?.bytes.0.len().max(1);
         let ahead = AHEAD.min(Duration::from_millis(longest_ms / 2));
-        let count = demand.within(duration.min(ahead)).min(STOCK_MAX).min(STOCK_BYTES_MAX / size);
+        let count = demand.within(duration.min(ahead) + SLACK).min(STOCK_MAX).min(STOCK_BYTES_MAX / size);
         let supply = Self { shared: Arc::new(shared), fitting: (REQUEST_BYTES / (2 * size + 4)).max(1) };
         let mut place = 0;
         while place < count {
@@ -235,12 +237,12 @@ mod tests {
         let before = now().unwrap();
         let supply = supply(Mix::Single, HOUR, demand, Duration::from_secs(20)).await;
         let stock = supply.shared.stock();
-        assert_eq!(stock.len(), 12_001);
+        assert_eq!(stock.len(), 12_601);
         let after = |place: usize| stock[place].valid_until.get() - before.get();
         // Signing takes some of the time that is granted here.
-        let (first, last) = (60_000 + 4_096 * 10 / 3, 60_000 + 12_001 * 10 / 3);
+        let (first, last) = (60_000 + 4_096 * 10 / 3, 60_000 + 12_601 * 10 / 3);
         assert!((first..first + 30_000).contains(&after(0)), "{}", after(0));
-        assert!((last..last + 30_000).contains(&after(12_000)), "{}", after(12_000));
+        assert!((last..last + 30_000).contains(&after(12_600)), "{}", after(12_600));
     }
 
     #[tokio::test]
@@ -248,8 +250,8 @@ mod tests {
         let supply = supply(Mix::Single, Duration::from_secs(10), Demand::exactly(10), HOUR).await;
         let latest = now().unwrap().saturating_add(10_000);
         let stock = supply.shared.stock();
-        // Half of the ten seconds, ten a second.
-        assert!((50..=51).contains(&stock.len()), "{}", stock.len());
+        // Half of the ten seconds and one more, ten a second.
+        assert!((60..=61).contains(&stock.len()), "{}", stock.len());
         assert!(stock.iter().all(|prepared| prepared.valid_until <= latest));
     }
 
@@ -259,7 +261,7 @@ mod tests {
         let until = |seconds| Instant::now() + Duration::from_secs(seconds);
         supply.shared.replenish(until(5)).unwrap();
         assert_eq!(supply.signed_meanwhile(), 0);
-        assert_eq!(supply.take(usize::MAX).len(), 501);
+        assert_eq!(supply.take(usize::MAX).len(), 601);
         supply.shared.replenish(until(5)).unwrap();
         assert_eq!(supply.take(usize::MAX).len(), PART_RUNNING);
         assert_eq!(supply.signed_meanwhile(), u64::try_from(PART_RUNNING).unwrap());
