@@ -30,6 +30,8 @@ const VALIDITY: Duration = Duration::from_secs(120);
 const CALL: usize = 8;
 /// Such calls at a time.
 const CALLS_MAX: usize = 8;
+/// Accounts that may be opened before another one that comes earlier.
+const DISORDER: usize = ACTIONS_MAX * CALL * (CALLS_MAX + 1);
 /// Time between two looks at a transaction that is not final.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -92,31 +94,41 @@ pub async fn open(target: &Target, purses: &[Purse]) -> Result<(), Failure> {
     let asset = target.asset()?;
     let treasury =
         Treasury { target, sender, key, asset, sequence: AtomicU64::new(now()?.get().saturating_mul(1_000)) };
-    let missing = missing(target.first()?, purses).await?;
-    if !missing.is_empty() {
-        say(format_args!("opening {} accounts", missing.len()));
-        let organisation = OrganisationId::new(organisation_of(0)).or_exit(Exit::Internal)?;
-        let parts = missing.chunks(ACTIONS_MAX).map(|part| {
-            let open = |purse: &&Purse| creation(&organisation, purse);
-            part.iter().map(open).collect()
-        });
-        treasury.carry_out(parts).await?;
-    }
-    say(format_args!("giving money to {} accounts", purses.len()));
     let sum = FUNDS.saturating_mul(u128::try_from(purses.len()).unwrap_or(u128::MAX));
     let mint = Operation::Mint { asset, to: sender, amount: Amount::new(sum) };
-    treasury.carry_out(std::iter::once(vec![acting(mint)])).await?;
-    let payments = purses.chunks(OUTPUTS_MAX).map(|part| {
-        let outputs = part.iter().map(|purse| Output { to: purse.id, amount: Amount::new(FUNDS), tag: None });
-        let outputs = List::new(outputs.collect()).or_exit(Exit::Internal)?;
-        Ok(vec![acting(Operation::TransferMany { asset, outputs })])
-    });
-    let payments = payments.collect::<Result<Vec<_>, Failure>>()?;
-    treasury.carry_out(payments.into_iter()).await
+    treasury.carry_out(std::iter::once(Ok(vec![acting(mint)]))).await?;
+    let (known, missing) = divide(target.first()?, purses).await?;
+    if !missing.is_empty() {
+        say(format_args!("opening {} accounts and giving them money", missing.len()));
+        let organisation = OrganisationId::new(organisation_of(0)).or_exit(Exit::Internal)?;
+        // One action is left for the payment to all that are opened.
+        let lists = missing.chunks(ACTIONS_MAX.saturating_sub(1)).map(|part| {
+            let mut list: Vec<Action> = part.iter().map(|purse| creation(&organisation, purse)).collect();
+            list.push(payment(asset, part)?);
+            Ok(list)
+        });
+        treasury.carry_out(lists).await?;
+    }
+    if !known.is_empty() {
+        say(format_args!("giving money to {} accounts that are open", known.len()));
+        treasury.carry_out(known.chunks(OUTPUTS_MAX).map(|part| Ok(vec![payment(asset, part)?]))).await?;
+    }
+    Ok(())
 }
 
-/// The accounts that are not open. They are opened nearly in their order, so few have to be asked for.
-async fn missing<'a>(client: &Client, purses: &'a [Purse]) -> Result<Vec<&'a Purse>, Failure> {
+/// Pays to each of these accounts what it needs for a run.
+fn payment(asset: AssetId, purses: &[&Purse]) -> Result<Action, Failure> {
+    let outputs = purses.iter().map(|purse| Output { to: purse.id, amount: Amount::new(FUNDS), tag: None });
+    let outputs = List::new(outputs.collect()).or_exit(Exit::Internal)?;
+    Ok(acting(Operation::TransferMany { asset, outputs }))
+}
+
+/// The accounts that are open, and those that are not. They are opened nearly in their order, so few have to
+/// be asked for.
+async fn divide<'a>(
+    client: &Client,
+    purses: &'a [Purse],
+) -> Result<(Vec<&'a Purse>, Vec<&'a Purse>), Failure> {
     let (mut open, mut end) = (0, purses.len());
     while open < end {
         let middle = open.midpoint(end);
@@ -127,20 +139,16 @@ async fn missing<'a>(client: &Client, purses: &'a [Purse]) -> Result<Vec<&'a Pur
             end = middle;
         }
     }
-    if open == 0 || open == purses.len() {
-        return Ok(purses.iter().skip(open).collect());
-    }
-    // An earlier run was ended while it opened them: so many were on their way, and any of them may be open.
-    let disorder = ACTIONS_MAX.saturating_mul(CALL).saturating_mul(CALLS_MAX.saturating_add(1));
+    // An earlier run may have been ended while it opened them: any of those that were on their way may be open.
+    let disorder = if open == 0 || open == purses.len() { 0 } else { DISORDER };
     let (from, to) = (open.saturating_sub(disorder), open.saturating_add(disorder).min(purses.len()));
+    let mut known: Vec<&Purse> = purses.iter().take(from).collect();
     let mut missing = Vec::new();
     for purse in purses.get(from..to).unwrap_or_default() {
-        if !is_open(client, purse).await? {
-            missing.push(purse);
-        }
+        if is_open(client, purse).await? { known.push(purse) } else { missing.push(purse) }
     }
     missing.extend(purses.iter().skip(to));
-    Ok(missing)
+    Ok((known, missing))
 }
 
 async fn is_open(client: &Client, purse: &Purse) -> Result<bool, Failure> {
@@ -201,8 +209,10 @@ struct Treasury<'a> {
 impl Treasury<'_> {
     /// Makes a transaction of each list of actions, hands them in at all validators in turn, a few calls at a
     /// time, and waits until all are final.
-    async fn carry_out(&self, lists: impl Iterator<Item = Vec<Action>>) -> Result<(), Failure> {
-        let mut lists = lists;
+    async fn carry_out(
+        &self,
+        mut lists: impl Iterator<Item = Result<Vec<Action>, Failure>>,
+    ) -> Result<(), Failure> {
         let parts = std::iter::from_fn(|| {
             let part: Vec<_> = lists.by_ref().take(CALL).collect();
             (!part.is_empty()).then_some(part)
@@ -212,16 +222,16 @@ impl Treasury<'_> {
         stream::iter(calls).buffered(CALLS_MAX).try_collect::<()>().await
     }
 
-    async fn call(&self, client: &Client, lists: Vec<Vec<Action>>) -> Result<(), Failure> {
+    async fn call(&self, client: &Client, lists: Vec<Result<Vec<Action>, Failure>>) -> Result<(), Failure> {
         let validity = u64::try_from(VALIDITY.as_millis()).unwrap_or(u64::MAX);
         let envelope = Envelope {
             chain: self.target.genesis.hash(),
             asset: self.asset,
             valid_until: now()?.saturating_add(validity.min(self.target.validity_max_ms())),
         };
-        let sign = |actions| {
+        let sign = |actions: Result<_, _>| {
             let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-            sign(&envelope, (self.sender, &self.key), sequence, actions)
+            sign(&envelope, (self.sender, &self.key), sequence, actions?)
         };
         let transactions = lists.into_iter().map(sign).collect::<Result<Vec<_>, _>>()?;
         let encoded: Vec<HexBytes> = transactions.iter().map(HexBytes::of).collect();
