@@ -200,9 +200,9 @@ mod tests {
     fn latency_is_normal_from_the_first_of_four_probes_of_which_three_are() {
         let began = Instant::now();
         let sent =
-            probes(began, &[None, Some(900), Some(5), Some(900), Some(10), Some(10), Some(11), Some(9)]);
+            probes(began, &[None, Some(900), Some(900), Some(900), Some(10), Some(10), Some(11), Some(9)]);
         assert_eq!(first_normal(&sent, 10), Some(began + Duration::from_secs(4)));
-        assert_eq!(first_normal(&sent, 11), Some(began + Duration::from_secs(2)));
+        assert_eq!(first_normal(&sent, 11), Some(began + Duration::from_secs(3)));
     }
 
     #[test]
