@@ -6,15 +6,22 @@
 //! cost anything. That time is [measured](machine) in the same run, so that the [`report`] can say how near
 //! the network came, on a machine of any speed.
 //!
-//! A run has a [`target`], opens [`accounts`] on it, signs transfers among them before any clock starts
-//! ([`workload`]), offers them to all validators ([`load`]), and counts them when a block that is final has them
-//! ([`watch`]). What the processes spent meanwhile is [asked of the system](usage).
+//! A run has a [`target`], opens [`accounts`] on it, signs transfers among them ([`workload`]) before the clock
+//! starts, as far as they are [in stock](supply), offers them to all validators ([`load`]), and counts them when a
+//! block that is final has them ([`watch`]). What the processes spent meanwhile is [asked of the system](usage).
+//! How much a network takes is [looked for](search); what it does with more than that is seen under
+//! [`overload`].
 pub mod accounts;
 pub mod load;
 pub mod machine;
+pub mod memory;
+pub mod overload;
 pub mod phases;
 pub mod plot;
+pub mod probes;
 pub mod report;
+pub mod search;
+pub mod supply;
 pub mod target;
 pub mod usage;
 pub mod watch;

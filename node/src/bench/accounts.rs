@@ -1,6 +1,8 @@
 //! The accounts among which money moves.
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::{Blob, List, Text};
 use quorate_primitives::state::{AssetId, Authority, OrganisationId};
@@ -15,7 +17,7 @@ use tokio::time::sleep;
 
 use super::say;
 use super::target::Target;
-use super::workload::in_parallel;
+use super::workload::in_background;
 use crate::commands::{Exit, Failure, OrExit};
 use crate::testnet::founding::organisation_of;
 use crate::testnet::seeds;
@@ -23,9 +25,13 @@ use crate::testnet::seeds;
 /// Smallest units that each account is given: more than it can spend in a run.
 const FUNDS: u128 = 10_000_000;
 /// How long a transaction that prepares the run stays valid.
-const VALIDITY: Duration = Duration::from_secs(600);
-/// Transactions in one call that prepares the run: few, since each opens many accounts.
+const VALIDITY: Duration = Duration::from_secs(120);
+/// Transactions in one call that prepares the run: few, since each opens or pays many accounts.
 const CALL: usize = 8;
+/// Such calls at a time.
+const CALLS_MAX: usize = 8;
+/// Accounts that may be opened before another one that comes earlier.
+const DISORDER: usize = ACTIONS_MAX * CALL * (CALLS_MAX + 1);
 /// Time between two looks at a transaction that is not final.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -57,15 +63,22 @@ pub fn now() -> Result<Timestamp, Failure> {
     Ok(Timestamp::new(u64::try_from(now.as_millis()).or_exit(Exit::Internal)?))
 }
 
+impl Purse {
+    /// The account with this number of every run on testnets with this seed.
+    #[must_use]
+    pub fn derive(seed: &str, number: usize) -> Self {
+        let key = seeds::key(seed, &format!("bench-{number}"));
+        Self { id: AccountId::derive(&Authority::single(key.public_key()), &salt()), key }
+    }
+}
+
 /// The first `count` accounts of every run on testnets with this seed.
 ///
 /// # Errors
 /// [`Failure`] if the system gives no threads.
-pub fn derive(seed: &str, count: usize) -> Result<Vec<Purse>, Failure> {
-    in_parallel(count, |number| {
-        let key = seeds::key(seed, &format!("bench-{number}"));
-        Some(Purse { id: AccountId::derive(&Authority::single(key.public_key()), &salt()), key })
-    })
+pub async fn derive(seed: &str, count: usize) -> Result<Vec<Purse>, Failure> {
+    let seed = seed.to_owned();
+    in_background(count, move |number| Some(Purse::derive(&seed, number))).await
 }
 
 fn salt() -> [u8; 16] {
@@ -77,54 +90,70 @@ fn salt() -> [u8; 16] {
 /// # Errors
 /// [`Failure`] if a node refuses or fails a transaction.
 pub async fn open(target: &Target, purses: &[Purse]) -> Result<(), Failure> {
-    let client = target.first()?;
-    let envelope = Envelope {
-        chain: target.genesis.hash(),
-        asset: target.asset()?,
-        valid_until: now()?.saturating_add(u64::try_from(VALIDITY.as_millis()).unwrap_or(u64::MAX)),
-    };
-    let treasury = target.treasury()?;
-    let mut sequence = now()?.get();
-    let mut make = |actions: Vec<Action>| {
-        sequence = sequence.saturating_add(1);
-        sign(&envelope, (treasury.0, &treasury.1), sequence, actions)
-    };
-
-    let known = first_missing(client, purses).await?;
-    let missing = purses.get(known..).unwrap_or_default();
-    if !missing.is_empty() {
-        say(format_args!("opening {} accounts", missing.len()));
-        let organisation = OrganisationId::new(organisation_of(0)).or_exit(Exit::Internal)?;
-        let open = |purse| creation(&organisation, purse);
-        let creations = missing.chunks(ACTIONS_MAX).map(|part| make(part.iter().map(open).collect()));
-        carry_out(client, creations.collect::<Result<_, _>>()?).await?;
-    }
-    say(format_args!("giving money to {} accounts", purses.len()));
+    let (sender, key) = target.treasury()?;
+    let asset = target.asset()?;
+    let treasury =
+        Treasury { target, sender, key, asset, sequence: AtomicU64::new(now()?.get().saturating_mul(1_000)) };
     let sum = FUNDS.saturating_mul(u128::try_from(purses.len()).unwrap_or(u128::MAX));
-    let mint = Operation::Mint { asset: envelope.asset, to: treasury.0, amount: Amount::new(sum) };
-    carry_out(client, vec![make(vec![acting(mint)])?]).await?;
-    let payments = purses.chunks(OUTPUTS_MAX).map(|part| {
-        let outputs = part.iter().map(|purse| Output { to: purse.id, amount: Amount::new(FUNDS), tag: None });
-        let outputs = List::new(outputs.collect()).or_exit(Exit::Internal)?;
-        make(vec![acting(Operation::TransferMany { asset: envelope.asset, outputs })])
-    });
-    carry_out(client, payments.collect::<Result<_, _>>()?).await
+    let mint = Operation::Mint { asset, to: sender, amount: Amount::new(sum) };
+    treasury.carry_out(std::iter::once(Ok(vec![acting(mint)]))).await?;
+    let (known, missing) = divide(target.first()?, purses).await?;
+    if !missing.is_empty() {
+        say(format_args!("opening {} accounts and giving them money", missing.len()));
+        let organisation = OrganisationId::new(organisation_of(0)).or_exit(Exit::Internal)?;
+        // One action is left for the payment to all that are opened.
+        let lists = missing.chunks(ACTIONS_MAX.saturating_sub(1)).map(|part| {
+            let mut list: Vec<Action> = part.iter().map(|purse| creation(&organisation, purse)).collect();
+            list.push(payment(asset, part)?);
+            Ok(list)
+        });
+        treasury.carry_out(lists).await?;
+    }
+    if !known.is_empty() {
+        say(format_args!("giving money to {} accounts that are open", known.len()));
+        treasury.carry_out(known.chunks(OUTPUTS_MAX).map(|part| Ok(vec![payment(asset, part)?]))).await?;
+    }
+    Ok(())
 }
 
-/// How many of the accounts are open: they are opened in their order.
-async fn first_missing(client: &Client, purses: &[Purse]) -> Result<usize, Failure> {
+/// Pays to each of these accounts what it needs for a run.
+fn payment(asset: AssetId, purses: &[&Purse]) -> Result<Action, Failure> {
+    let outputs = purses.iter().map(|purse| Output { to: purse.id, amount: Amount::new(FUNDS), tag: None });
+    let outputs = List::new(outputs.collect()).or_exit(Exit::Internal)?;
+    Ok(acting(Operation::TransferMany { asset, outputs }))
+}
+
+/// The accounts that are open, and those that are not. They are opened nearly in their order, so few have to
+/// be asked for.
+async fn divide<'a>(
+    client: &Client,
+    purses: &'a [Purse],
+) -> Result<(Vec<&'a Purse>, Vec<&'a Purse>), Failure> {
     let (mut open, mut end) = (0, purses.len());
     while open < end {
         let middle = open.midpoint(end);
         let Some(purse) = purses.get(middle) else { break };
-        let found = client.account(purse.id, Proofs::Omit).await.or_exit(Exit::Unreachable)?;
-        if found.account.is_some() {
+        if is_open(client, purse).await? {
             open = middle.saturating_add(1);
         } else {
             end = middle;
         }
     }
-    Ok(open)
+    // An earlier run may have been ended while it opened them: any of those that were on their way may be open.
+    let disorder = if open == 0 || open == purses.len() { 0 } else { DISORDER };
+    let (from, to) = (open.saturating_sub(disorder), open.saturating_add(disorder).min(purses.len()));
+    let mut known: Vec<&Purse> = purses.iter().take(from).collect();
+    let mut missing = Vec::new();
+    for purse in purses.get(from..to).unwrap_or_default() {
+        if is_open(client, purse).await? { known.push(purse) } else { missing.push(purse) }
+    }
+    missing.extend(purses.iter().skip(to));
+    Ok((known, missing))
+}
+
+async fn is_open(client: &Client, purse: &Purse) -> Result<bool, Failure> {
+    let found = client.account(purse.id, Proofs::Omit).await.or_exit(Exit::Unreachable)?;
+    Ok(found.account.is_some())
 }
 
 /// An action of the sender itself.
@@ -167,37 +196,75 @@ pub fn sign(
     transaction.sign(std::slice::from_ref(key)).or_exit(Exit::Internal)
 }
 
-/// Hands transactions in and waits until all are final.
-async fn carry_out(client: &Client, transactions: Vec<SignedTransaction>) -> Result<(), Failure> {
-    for part in transactions.chunks(CALL) {
-        let encoded: Vec<HexBytes> = part.iter().map(HexBytes::of).collect();
-        loop {
-            let answer = client
-                .submit_encoded(&encoded.iter().collect::<Vec<_>>())
-                .await
-                .or_exit(Exit::Unreachable)?;
-            let errors = answer.results.iter().filter_map(|result| result.error.as_ref());
-            let mut wait = None;
-            for error in errors {
-                match error.kind() {
-                    Some(ErrorKind::AlreadyKnown) => {}
-                    Some(ErrorKind::Busy | ErrorKind::MempoolFull) => wait = Some(RETRY),
-                    _ => {
-                        return Err(Failure::new(
-                            Exit::Internal,
-                            format_args!("preparing the accounts: {error}"),
-                        ));
-                    }
-                }
+/// Opens the accounts and pays out the money.
+struct Treasury<'a> {
+    target: &'a Target,
+    sender: AccountId,
+    key: SecretKey,
+    asset: AssetId,
+    /// Tells its transactions apart.
+    sequence: AtomicU64,
+}
+
+impl Treasury<'_> {
+    /// Makes a transaction of each list of actions, hands them in at all validators in turn, a few calls at a
+    /// time, and waits until all are final.
+    async fn carry_out(
+        &self,
+        mut lists: impl Iterator<Item = Result<Vec<Action>, Failure>>,
+    ) -> Result<(), Failure> {
+        let parts = std::iter::from_fn(|| {
+            let part: Vec<_> = lists.by_ref().take(CALL).collect();
+            (!part.is_empty()).then_some(part)
+        });
+        let calls =
+            parts.zip(self.target.clients.iter().cycle()).map(|(part, client)| self.call(client, part));
+        stream::iter(calls).buffered(CALLS_MAX).try_collect::<()>().await
+    }
+
+    async fn call(&self, client: &Client, lists: Vec<Result<Vec<Action>, Failure>>) -> Result<(), Failure> {
+        let validity = u64::try_from(VALIDITY.as_millis()).unwrap_or(u64::MAX);
+        let envelope = Envelope {
+            chain: self.target.genesis.hash(),
+            asset: self.asset,
+            valid_until: now()?.saturating_add(validity.min(self.target.validity_max_ms())),
+        };
+        let sign = |actions: Result<_, _>| {
+            let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+            sign(&envelope, (self.sender, &self.key), sequence, actions?)
+        };
+        let transactions = lists.into_iter().map(sign).collect::<Result<Vec<_>, _>>()?;
+        let encoded: Vec<HexBytes> = transactions.iter().map(HexBytes::of).collect();
+        let encoded: Vec<&HexBytes> = encoded.iter().collect();
+        while !hand_in(client, &encoded).await? {
+            sleep(RETRY).await;
+        }
+        for transaction in &transactions {
+            conclude(client, transaction.id()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Hands transactions in; whether there was room for all of them.
+async fn hand_in(client: &Client, encoded: &[&HexBytes]) -> Result<bool, Failure> {
+    let answer = match client.submit_encoded(encoded).await {
+        Ok(answer) => answer,
+        Err(error) if error.kind() == Some(ErrorKind::Busy) => return Ok(false),
+        Err(error) => return Err(Failure::new(Exit::Unreachable, error)),
+    };
+    let mut had_room = true;
+    for error in answer.results.iter().filter_map(|result| result.error.as_ref()) {
+        match error.kind() {
+            Some(ErrorKind::AlreadyKnown) => {}
+            Some(ErrorKind::Busy | ErrorKind::MempoolFull | ErrorKind::SenderFull) => had_room = false,
+            _ => {
+                let message = format_args!("preparing the accounts: {error}");
+                return Err(Failure::new(Exit::Internal, message));
             }
-            let Some(wait) = wait else { break };
-            sleep(wait).await;
         }
     }
-    for transaction in &transactions {
-        conclude(client, transaction.id()).await?;
-    }
-    Ok(())
+    Ok(had_room)
 }
 
 async fn conclude(client: &Client, id: Hash) -> Result<(), Failure> {

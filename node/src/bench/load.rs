@@ -1,24 +1,30 @@
 //! Hands transactions in at all validators.
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quorate_primitives::Hash;
+use quorate_rpc::api::SUBMIT_MANY_MAX;
 use quorate_rpc::json::HexBytes;
-use quorate_rpc::{Client, ErrorKind};
-use tokio::sync::Semaphore;
+use quorate_rpc::{Client, ClientError, ErrorKind, ErrorObject};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
+use super::supply::Supply;
 use super::watch::Watch;
 use super::workload::Prepared;
 
-/// Most transactions in one call.
+/// Most transactions in one call, when as many are handed in as there is room for.
 const CALL_MAX: usize = 250;
 /// Most calls that wait for an answer of one validator.
 const CALLS_MAX: usize = 4;
-/// As [`CALLS_MAX`], when as many must be handed in as are due.
-const CALLS_DUE_MAX: usize = 64;
+/// As [`CALLS_MAX`], when as many must be handed in as are due: a validator takes 32 connections of one
+/// address, and some are needed to see what becomes of it.
+const CALLS_DUE_MAX: usize = 24;
+/// How late a transaction may be offered, where what is late is left out.
+const LATE: Duration = Duration::from_secs(1);
 /// How often it is looked whether transactions are due.
 const TICK: Duration = Duration::from_millis(5);
 /// How long calls may take to be answered after the load has ended.
@@ -31,32 +37,56 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Pace {
     /// So many are on their way at any time.
     InFlight(usize),
-    /// So many each second, whatever becomes of them.
+    /// So many each second, whatever becomes of them; what could not be offered in time is offered later.
     Rate(u64),
+    /// So many each second, whatever becomes of them; what could not be offered in time is left out.
+    Flood(u64),
 }
 
-/// What became of the calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What became of the calls. A call that failed counts as answered, one that was given up at the end does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Transactions handed in.
     pub offered: u64,
-    /// Those of them that were refused because the validator was busy.
+    /// Those of them that were answered in time.
+    pub answered: u64,
+    /// Those of them that were refused because the validator had no room.
     pub busy: u64,
+    /// Those of these that were not told when to try again.
+    pub without_hint: u64,
     /// Those that were refused for another reason, or whose call failed.
     pub failed: u64,
+    /// How many for which reason.
+    pub failures: BTreeMap<String, u64>,
 }
 
 #[derive(Default)]
 struct Counts {
     offered: AtomicU64,
+    answered: AtomicU64,
     busy: AtomicU64,
-    failed: AtomicU64,
+    without_hint: AtomicU64,
+    failures: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counts {
     fn calls(&self) -> Calls {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Calls { offered: read(&self.offered), busy: read(&self.busy), failed: read(&self.failed) }
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Calls {
+            offered: read(&self.offered),
+            answered: read(&self.answered),
+            busy: read(&self.busy),
+            without_hint: read(&self.without_hint),
+            failed: failures.values().copied().fold(0, u64::saturating_add),
+            failures,
+        }
+    }
+
+    fn fail(&self, why: &str, more: usize) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(why.to_owned()).or_default();
+        *count = count.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
     }
 }
 
@@ -64,20 +94,37 @@ fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// Transactions that are handed in until they are used up or that is ended. Dropping it gives up the calls
-/// that wait for an answer.
+/// Transactions that are handed in until that is ended. Dropping it gives up the calls that wait for an
+/// answer.
 pub struct Load {
     counts: Arc<Counts>,
-    next: Arc<AtomicUsize>,
-    prepared: usize,
+    end: Arc<End>,
     tasks: JoinSet<()>,
+}
+
+/// Whether no more is handed in.
+#[derive(Default)]
+struct End {
+    has_come: AtomicBool,
+    wake: Notify,
+}
+
+impl End {
+    fn has_come(&self) -> bool {
+        self.has_come.load(Ordering::Relaxed)
+    }
+
+    fn come(&self) {
+        self.has_come.store(true, Ordering::Relaxed);
+        self.wake.notify_waiters();
+    }
 }
 
 struct Sender {
     client: Client,
     watch: Arc<Watch>,
-    prepared: Arc<Vec<Prepared>>,
-    next: Arc<AtomicUsize>,
+    supply: Arc<Supply>,
+    end: Arc<End>,
     counts: Arc<Counts>,
     calls: Arc<Semaphore>,
 }
@@ -85,32 +132,33 @@ struct Sender {
 impl Load {
     /// Begins to hand these in at all these validators, who take turns.
     #[must_use]
-    pub fn begin(clients: &[Client], watch: &Arc<Watch>, prepared: Vec<Prepared>, pace: Pace) -> Self {
-        let (counts, next) = (Arc::new(Counts::default()), Arc::new(AtomicUsize::new(0)));
-        let total = prepared.len();
-        let prepared = Arc::new(prepared);
+    pub fn begin(clients: &[Client], watch: &Arc<Watch>, supply: &Arc<Supply>, pace: Pace) -> Self {
+        let (counts, end) = (Arc::new(Counts::default()), Arc::new(End::default()));
         let mut tasks = JoinSet::new();
         let validators = u64::try_from(clients.len()).unwrap_or(u64::MAX).max(1);
         let (room, calls) = match pace {
             Pace::InFlight(count) => (Some(count), CALLS_MAX),
-            Pace::Rate(_) => (None, CALLS_DUE_MAX),
+            Pace::Rate(_) | Pace::Flood(_) => (None, CALLS_DUE_MAX),
         };
         watch.begin(room);
         for client in clients {
             let sender = Sender {
                 client: client.clone(),
                 watch: Arc::clone(watch),
-                prepared: Arc::clone(&prepared),
-                next: Arc::clone(&next),
+                supply: Arc::clone(supply),
+                end: Arc::clone(&end),
                 counts: Arc::clone(&counts),
                 calls: Arc::new(Semaphore::new(calls)),
             };
+            // Nanoseconds between two transactions of this sender.
+            let gap = |rate: u64| (validators.saturating_mul(1_000_000_000) / rate.max(1)).max(1);
             match pace {
                 Pace::InFlight(_) => tasks.spawn(sender.keep_in_flight()),
-                Pace::Rate(rate) => tasks.spawn(sender.keep_rate(rate, validators)),
+                Pace::Rate(rate) => tasks.spawn(sender.keep_rate(gap(rate))),
+                Pace::Flood(rate) => tasks.spawn(sender.flood(gap(rate))),
             };
         }
-        Self { counts, next, prepared: total, tasks }
+        Self { counts, end, tasks }
     }
 
     /// What became of the calls up to now.
@@ -119,16 +167,10 @@ impl Load {
         self.counts.calls()
     }
 
-    /// Whether there was nothing left to hand in.
-    #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.next.load(Ordering::Relaxed) >= self.prepared
-    }
-
     /// Hands no more in, and waits until all calls are answered, so that it is known what was taken. Calls
     /// that are not answered in time are given up.
     pub async fn end(mut self) -> Calls {
-        self.next.store(self.prepared, Ordering::Relaxed);
+        self.end.come();
         let answered = async { while self.tasks.join_next().await.is_some() {} };
         // Whether it was in time makes no difference: whatever is left is ended.
         let _ = timeout(END_PATIENCE, answered).await;
@@ -138,22 +180,27 @@ impl Load {
 }
 
 impl Sender {
-    /// The next transactions, at most so many; none if there are no more.
-    fn take(&self, most: usize) -> std::ops::Range<usize> {
-        let from = self.next.fetch_add(most, Ordering::Relaxed).min(self.prepared.len());
-        from..from.saturating_add(most).min(self.prepared.len())
-    }
-
     async fn keep_in_flight(self) {
         let mut calls = JoinSet::new();
         loop {
             let Ok(turn) = Arc::clone(&self.calls).acquire_owned().await else { return };
-            let taken = self.take(self.watch.room(CALL_MAX).await);
-            if taken.is_empty() {
+            // First wait, then look: an end that comes in between wakes the waiter.
+            let end = self.end.wake.notified();
+            if self.end.has_come() {
                 break;
             }
+            let room = tokio::select! {
+                room = self.watch.room(CALL_MAX) => room,
+                () = end => break,
+            };
+            let taken = self.supply.take(room);
+            self.watch.give_room(room.saturating_sub(taken.len()));
+            if taken.is_empty() {
+                sleep(TICK).await;
+                continue;
+            }
             let now = Instant::now();
-            let call = self.call(taken.map(|index| (index, now)).collect());
+            let call = self.call(taken, move |_| now);
             calls.spawn(async move {
                 let pause = call.await;
                 sleep(pause).await;
@@ -164,73 +211,131 @@ impl Sender {
         while calls.join_next().await.is_some() {}
     }
 
-    /// Each of `validators` senders offers its share of the rate.
-    async fn keep_rate(self, rate: u64, validators: u64) {
+    /// Offers a transaction each `gap` nanoseconds.
+    async fn keep_rate(self, gap: u64) {
         let began = Instant::now();
-        // Nanoseconds between two transactions of this sender.
-        let gap = validators.saturating_mul(1_000_000_000) / rate.max(1);
-        let due_at = |number: u64| began + Duration::from_nanos(gap.saturating_mul(number));
         let mut calls = JoinSet::new();
         let mut sent = 0_u64;
-        loop {
-            sleep_until((Instant::now() + TICK).into()).await;
-            while calls.try_join_next().is_some() {}
-            if self.next.load(Ordering::Relaxed) >= self.prepared.len() {
-                break;
-            }
-            let passed = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            let mut due = passed.checked_div(gap.max(1)).unwrap_or_default().saturating_sub(sent);
+        while !self.end.has_come() {
+            let mut due = passed(began, gap).saturating_sub(sent);
             while due > 0 {
-                let Ok(turn) = Arc::clone(&self.calls).try_acquire_owned() else { break };
-                let most = usize::try_from(due).unwrap_or(usize::MAX).min(CALL_MAX);
-                let taken = self.take(most);
-                if taken.is_empty() {
+                let first = sent;
+                let due_at = move |place: u64| {
+                    began + Duration::from_nanos(gap.saturating_mul(first.saturating_add(place)))
+                };
+                let handed_in = self.spawn(&mut calls, due, due_at);
+                if handed_in == 0 {
                     break;
                 }
-                let numbered = taken.zip(sent..).map(|(index, number)| (index, due_at(number)));
-                let call = self.call(numbered.collect());
-                calls.spawn(async move {
-                    call.await;
-                    drop(turn);
-                });
-                let taken = u64::try_from(most).unwrap_or(u64::MAX);
-                (sent, due) = (sent.saturating_add(taken), due.saturating_sub(taken));
+                (sent, due) = (sent.saturating_add(handed_in), due.saturating_sub(handed_in));
             }
+            sleep_until((Instant::now() + TICK).into()).await;
+            while calls.try_join_next().is_some() {}
         }
         while calls.join_next().await.is_some() {}
     }
 
+    /// As [`Sender::keep_rate`], but what is late by more than [`LATE`] is left out.
+    async fn flood(self, gap: u64) {
+        let began = Instant::now();
+        let late = u64::try_from(LATE.as_nanos()).unwrap_or(u64::MAX).checked_div(gap).unwrap_or_default();
+        let mut calls = JoinSet::new();
+        let mut done_with = 0_u64;
+        while !self.end.has_come() {
+            let passed = passed(began, gap);
+            done_with = done_with.max(passed.saturating_sub(late));
+            while done_with < passed {
+                let now = Instant::now();
+                let handed_in = self.spawn(&mut calls, passed.saturating_sub(done_with), move |_| now);
+                if handed_in == 0 {
+                    break;
+                }
+                done_with = done_with.saturating_add(handed_in);
+            }
+            sleep_until((Instant::now() + TICK).into()).await;
+            while calls.try_join_next().is_some() {}
+        }
+        while calls.join_next().await.is_some() {}
+    }
+
+    /// Hands in at most so many in one call, and does not wait for its answer. Returns how many.
+    fn spawn(&self, calls: &mut JoinSet<()>, most: u64, due_at: impl Fn(u64) -> Instant + 'static) -> u64 {
+        let Ok(turn) = Arc::clone(&self.calls).try_acquire_owned() else { return 0 };
+        let taken = self.supply.take(usize::try_from(most).unwrap_or(usize::MAX).min(SUBMIT_MANY_MAX));
+        let count = u64::try_from(taken.len()).unwrap_or(u64::MAX);
+        if count > 0 {
+            let call = self.call(taken, due_at);
+            calls.spawn(async move {
+                call.await;
+                drop(turn);
+            });
+        }
+        count
+    }
+
     /// Hands transactions in; returns how long the validator wants to be left alone.
-    fn call(&self, due: Vec<(usize, Instant)>) -> impl Future<Output = Duration> + Send + use<> {
+    fn call<D: Fn(u64) -> Instant>(
+        &self,
+        taken: Vec<Prepared>,
+        due_at: D,
+    ) -> impl Future<Output = Duration> + Send + use<D> {
         let (client, watch) = (self.client.clone(), Arc::clone(&self.watch));
-        let (prepared, counts) = (Arc::clone(&self.prepared), Arc::clone(&self.counts));
+        let (supply, counts) = (Arc::clone(&self.supply), Arc::clone(&self.counts));
+        watch.expect((0..).zip(&taken).map(|(place, prepared)| (prepared.id, due_at(place))));
+        count(&counts.offered, taken.len());
         async move {
-            let get = |index: usize| prepared.get(index);
-            let ids: Vec<Hash> = due.iter().filter_map(|(index, _)| get(*index)).map(|of| of.id).collect();
-            let bytes: Vec<&HexBytes> =
-                due.iter().filter_map(|(index, _)| get(*index)).map(|of| &of.bytes).collect();
-            watch.expect(ids.iter().copied().zip(due.iter().map(|(_, at)| *at)));
-            count(&counts.offered, ids.len());
-            let Ok(answer) = client.submit_encoded(&bytes).await else {
-                count(&counts.failed, ids.len());
-                watch.drop_expected(&ids);
-                return PAUSE;
+            let bytes: Vec<&HexBytes> = taken.iter().map(|prepared| &prepared.bytes).collect();
+            let answer = client.submit_encoded(&bytes).await;
+            drop(bytes);
+            count(&counts.answered, taken.len());
+            let errors: Vec<Option<ErrorObject>> = match answer {
+                Ok(answer) => answer.results.into_iter().map(|result| result.error).collect(),
+                Err(ClientError::Rpc { error, .. }) => vec![Some(*error); taken.len()],
+                Err(error) => {
+                    counts.fail(reason(&error), taken.len());
+                    watch.drop_expected(&taken.iter().map(|prepared| prepared.id).collect::<Vec<_>>());
+                    return PAUSE;
+                }
             };
             let mut pause = Duration::ZERO;
-            let mut refused = Vec::new();
-            for (id, result) in ids.iter().zip(&answer.results) {
-                let Some(error) = &result.error else { continue };
-                refused.push(*id);
-                if matches!(error.kind(), Some(ErrorKind::Busy | ErrorKind::MempoolFull)) {
-                    count(&counts.busy, 1);
-                    let wait = error.data.as_ref().and_then(|data| data.retry_after_ms);
-                    pause = pause.max(wait.map_or(PAUSE, |ms| Duration::from_millis(ms.0)));
-                } else {
-                    count(&counts.failed, 1);
+            let (mut gone, mut refused): (Vec<Hash>, Vec<Prepared>) = (Vec::new(), Vec::new());
+            for (prepared, error) in taken.into_iter().zip(errors) {
+                let Some(error) = error else { continue };
+                gone.push(prepared.id);
+                if !is_for_lack_of_room(&error) {
+                    counts.fail(error.kind().map_or("unknown", ErrorKind::name), 1);
+                    continue;
                 }
+                let wait = error.data.as_ref().and_then(|data| data.retry_after_ms);
+                count(&counts.busy, 1);
+                count(&counts.without_hint, usize::from(wait.is_none()));
+                pause = pause.max(wait.map_or(PAUSE, |ms| Duration::from_millis(ms.0)));
+                refused.push(prepared);
             }
-            watch.drop_expected(&refused);
+            watch.drop_expected(&gone);
+            supply.give_back(refused);
             pause
         }
+    }
+}
+
+/// How often a gap has passed.
+fn passed(since: Instant, gap: u64) -> u64 {
+    let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    nanos.checked_div(gap).unwrap_or_default()
+}
+
+/// Whether the same transaction may be taken later.
+fn is_for_lack_of_room(error: &ErrorObject) -> bool {
+    matches!(error.kind(), Some(ErrorKind::Busy | ErrorKind::MempoolFull | ErrorKind::SenderFull))
+}
+
+/// Why a call got no answer, in a word.
+fn reason(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Unreachable { .. } => "unreachable",
+        ClientError::TimedOut { .. } => "no_answer",
+        ClientError::Protocol { .. } => "not_understood",
+        ClientError::Rpc { .. } => "refused",
     }
 }

@@ -88,19 +88,10 @@ mod tests {
 
     fn step(load: u64, p50_us: u64) -> Step {
         Step {
-            in_flight: None,
             offered_per_second: Some(load),
-            window_ms: 1_000,
             finalized_per_second: load,
             finality: Latency { p50_us, p95_us: p50_us, p99_us: 2 * p50_us, max_us: 3 * p50_us },
-            blocks: 1,
-            block_interval_us: 1,
-            transactions_per_block: 1,
-            refused_busy: 0,
-            failed: 0,
-            offered: load,
-            missing: 0,
-            spent: None,
+            ..Step::default()
         }
     }
 

@@ -1,11 +1,16 @@
 //! What a run found, for people and as JSON.
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::machine::Cost;
-use super::phases::{Idle, Latency, Step};
-use super::usage::{Spent, Usage};
+use super::memory::Course;
+use super::overload::Overload;
+use super::phases::{Latency, Step};
+use super::probes::Idle;
+use super::search::Chosen;
+use super::usage::{NodeUsage, Spent, Usage};
 
 /// What was run.
 #[derive(Clone, Debug, Serialize)]
@@ -16,6 +21,8 @@ pub struct Setting {
     pub cores: u64,
     /// Validators, all on this machine.
     pub validators: u64,
+    /// Those of them that do not run.
+    pub silent: u64,
     /// Accounts among which money moves.
     pub accounts: usize,
     /// Who pays whom.
@@ -66,10 +73,12 @@ pub struct Spending {
     pub cpu_per_transaction_ns: u64,
     /// Most memory of any validator since its start, in KiB.
     pub memory_peak_kib: u64,
-    /// Most memory of any validator at the end, in KiB.
-    pub memory_kib: u64,
-    /// Bytes on one validator's disk for one transaction.
-    pub disk_bytes_per_transaction: u64,
+    /// Bytes that one validator caused to be written to disk for one transaction, again and again where data
+    /// are rewritten.
+    pub written_bytes_per_transaction: u64,
+    /// By how much the data of one validator grew on disk for one transaction; room that was reserved before
+    /// and is filled now does not count, room that is reserved for later does.
+    pub kept_bytes_per_transaction: u64,
     /// Bytes received by one validator from others for one transaction; copies of what it has are not counted.
     pub received_bytes_per_transaction: u64,
     /// Bytes over this machine's loopback network for one transaction: between all validators, to and from
@@ -98,17 +107,21 @@ impl Spending {
             |sum: u64, count: u64| sum.checked_div(validators.saturating_mul(count)).unwrap_or_default();
         let cpu = |before: Spent, after: Spent| after.cpu_ms.saturating_sub(before.cpu_ms);
         let cpu_validators_ms = pairs().map(|(before, after)| cpu(before.spent, after.spent)).sum();
-        let disk: u64 =
-            pairs().map(|(before, after)| after.disk_bytes.saturating_sub(before.disk_bytes)).sum();
-        let most =
-            |of: fn(&Spent) -> u64| after.nodes.iter().map(|node| of(&node.spent)).max().unwrap_or_default();
+        let grown = |of: fn(&NodeUsage) -> u64| {
+            pairs().map(|(before, after)| of(after).saturating_sub(of(before))).sum()
+        };
         Self {
             cpu_validators_ms,
             cpu_bench_ms: cpu(before.own, after.own),
             cpu_per_transaction_ns: each(cpu_validators_ms.saturating_mul(1_000_000), transactions),
-            memory_peak_kib: most(|spent| spent.memory_peak_kib),
-            memory_kib: most(|spent| spent.memory_kib),
-            disk_bytes_per_transaction: each(disk, transactions),
+            memory_peak_kib: after
+                .nodes
+                .iter()
+                .map(|node| node.spent.memory_peak_kib)
+                .max()
+                .unwrap_or_default(),
+            written_bytes_per_transaction: each(grown(|node| node.spent.written_bytes), transactions),
+            kept_bytes_per_transaction: each(grown(|node| node.disk_bytes), transactions),
             received_bytes_per_transaction: each(
                 counted("quorate_network_bytes_received_total"),
                 transactions,
@@ -145,12 +158,18 @@ pub struct BenchReport {
     pub idle: Option<Idle>,
     /// Steps with rising load, in their order.
     pub steps: Vec<Step>,
+    /// What was chosen for the steady load, if it was looked for.
+    pub chosen: Option<Chosen>,
     /// Steady load, if there was one.
     pub steady: Option<Step>,
+    /// The memory of each validator under it.
+    pub memory: Vec<Course>,
     /// What was spent under it.
     pub spending: Option<Spending>,
     /// Finalized transactions a second under steady load, in thousandths of the bound.
     pub ratio_to_bound_permille: Option<u64>,
+    /// More load than it takes, if that was asked for.
+    pub overload: Option<Overload>,
 }
 
 impl BenchReport {
@@ -165,10 +184,11 @@ impl BenchReport {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = Lines(String::new());
-        let Setting { cores, validators, accounts, mix, payload_bytes, .. } = &self.setting;
+        let Setting { cores, validators, silent, accounts, mix, payload_bytes, .. } = &self.setting;
+        let silent = if *silent > 0 { format!(", {silent} of them silent,") } else { String::new() };
         text.line(
             "network",
-            format_args!("{validators} validators on {cores} cores, {accounts} accounts, mix {mix}, {payload_bytes} bytes of text"),
+            format_args!("{validators} validators{silent} on {cores} cores, {accounts} accounts, mix {mix}, {payload_bytes} bytes of text"),
         );
         let Signatures { single_ns, batch_ns, batch_after_ns, bound_per_second } = self.signatures;
         text.line(
@@ -187,16 +207,26 @@ impl BenchReport {
         for step in &self.steps {
             text.line("step", summary(step));
         }
+        if let Some(chosen) = &self.chosen {
+            text.line(
+                "chosen",
+                format_args!(
+                    "{} on their way: the fewest within 5 % of the most, {} tx/s with {}",
+                    chosen.in_flight, chosen.best_per_second, chosen.best_in_flight
+                ),
+            );
+        }
         if let Some(step) = &self.steady {
             text.line("steady load", summary(step));
             text.line("finality", latency(&step.finality));
             text.line(
                 "blocks",
                 format_args!(
-                    "{} in {} s, one each {} ms, {} transactions in each",
+                    "{} in {} s, one each {} ms, none for {} ms at most, {} transactions in each",
                     step.blocks,
                     step.window_ms / 1_000,
                     step.block_interval_us / 1_000,
+                    step.block_pause_longest_us / 1_000,
                     step.transactions_per_block
                 ),
             );
@@ -204,8 +234,12 @@ impl BenchReport {
         if let Some(spending) = &self.spending {
             text.spending(spending);
         }
+        text.memory(&self.memory);
         if let Some(ratio) = self.ratio_to_bound_permille {
             text.line("ratio to bound", format_args!("{}.{:03}", ratio / 1_000, ratio % 1_000));
+        }
+        if let Some(overload) = &self.overload {
+            text.overload(overload);
         }
         text.0
     }
@@ -234,16 +268,26 @@ fn summary(step: &Step) -> String {
         step.finality.p50_us / 1_000,
         step.finality.p99_us / 1_000
     );
-    for (count, what) in [(step.refused_busy, "refused as busy"), (step.failed, "failed")] {
-        if count > 0 {
-            // Writing to memory cannot fail.
-            let _ = write!(text, ", {count} of {} {what}", step.offered);
-        }
+    if step.refused_busy > 0 {
+        // Writing to memory cannot fail.
+        let _ = write!(text, ", {} of {} refused for lack of room", step.refused_busy, step.offered);
+    }
+    if step.failed > 0 {
+        let _ = write!(text, ", {} of {} failed{}", step.failed, step.offered, reasons(&step.failures));
     }
     if step.missing > 0 {
         let _ = write!(text, ", {} never final", step.missing);
     }
+    if step.signed_meanwhile > 0 {
+        let _ = write!(text, ", {} signed meanwhile", step.signed_meanwhile);
+    }
     text
+}
+
+/// How often for which reason, in parentheses; nothing without any.
+fn reasons(failures: &BTreeMap<String, u64>) -> String {
+    let each: Vec<String> = failures.iter().map(|(why, count)| format!("{why}: {count}")).collect();
+    if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) }
 }
 
 struct Lines(String);
@@ -264,18 +308,17 @@ impl Lines {
             ),
         );
         self.line(
-            "memory",
+            "disk",
             format_args!(
-                "{} MiB at the end, {} MiB at most",
-                of.memory_kib / 1_024,
-                of.memory_peak_kib / 1_024
+                "{} bytes written and {} kept for one transaction, by each validator",
+                of.written_bytes_per_transaction, of.kept_bytes_per_transaction
             ),
         );
         self.line(
-            "bytes",
+            "network bytes",
             format_args!(
-                "{} on disk and {} received from others for one transaction, by each validator; {} over the wire in all",
-                of.disk_bytes_per_transaction, of.received_bytes_per_transaction, of.wire_bytes_per_transaction
+                "{} received from others for one transaction, by each validator; {} over the wire in all",
+                of.received_bytes_per_transaction, of.wire_bytes_per_transaction
             ),
         );
         self.line(
@@ -295,6 +338,78 @@ impl Lines {
                 of.signatures_per_100_transactions / 100,
                 of.signatures_per_100_transactions % 100
             ),
+        );
+    }
+    /// The validator that holds most, and the one that grows fastest.
+    fn memory(&mut self, courses: &[Course]) {
+        if let Some(most) = courses.iter().max_by_key(|course| course.highest_kib) {
+            self.line(
+                "memory",
+                format_args!(
+                    "{} MiB at the start, {} MiB at the end, {} MiB at most, by {}",
+                    most.start_kib / 1_024,
+                    most.end_kib / 1_024,
+                    most.highest_kib / 1_024,
+                    most.node
+                ),
+            );
+        }
+        if let Some(fastest) = courses.iter().max_by_key(|course| course.growth_kib_per_minute) {
+            let flat = if fastest.is_flat { "flat" } else { "not flat" };
+            self.line(
+                "memory growth",
+                format_args!(
+                    "{} KiB a minute in the last half, by {}: {flat}",
+                    fastest.growth_kib_per_minute, fastest.node
+                ),
+            );
+        }
+    }
+
+    fn overload(&mut self, of: &Overload) {
+        self.line(
+            "overload",
+            format_args!(
+                "{} times the steady load for {} s: {} of {} tx/s offered, {} ms of processor time by the load",
+                of.factor,
+                of.duration_ms / 1_000,
+                of.offered_per_second,
+                of.wanted_per_second,
+                of.cpu_bench_ms
+            ),
+        );
+        self.line(
+            "taken",
+            format_args!(
+                "{} of {}; {} refused for lack of room, {} of these without a time to wait; {} failed{}; {} unanswered",
+                of.accepted,
+                of.offered,
+                of.refused_busy,
+                of.refused_without_hint,
+                of.failed,
+                reasons(&of.failures),
+                of.unanswered
+            ),
+        );
+        let share = of.share_of_steady_permille;
+        self.line(
+            "meanwhile",
+            format_args!(
+                "{} tx/s final, {}.{:03} of the steady load; no block for {} ms at most; {} MiB of memory at most",
+                of.finalized_per_second,
+                share / 1_000,
+                share % 1_000,
+                of.block_pause_longest_us / 1_000,
+                of.memory_highest_kib / 1_024
+            ),
+        );
+        self.line("finality", latency(&of.finality));
+        let recovered = of
+            .recovered_after_ms
+            .map_or_else(|| "not again within two minutes".to_owned(), |ms| format!("{ms} ms after the end"));
+        self.line(
+            "recovery",
+            format_args!("latency normal {recovered}; before, single transfers took {}", latency(&of.calm)),
         );
     }
 }

@@ -1,6 +1,7 @@
 //! What the processes of a testnet spend, as the system and their own counters tell.
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::testnet::report::{NodeReport, Report, Role};
 
 /// The kernel counts processor time in hundredths of a second for programs, whatever it does inside.
 const TICK_MS: u64 = 10;
+/// In which the system counts the room that a file takes, whatever the file system's blocks are.
+const SECTOR_BYTES: u64 = 512;
 /// How long a node may take to tell its counters.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest text of counters that is read, in bytes.
@@ -27,6 +30,8 @@ pub struct Spent {
     pub memory_kib: u64,
     /// Most memory at any time, in KiB.
     pub memory_peak_kib: u64,
+    /// Bytes that it caused to be written to disk.
+    pub written_bytes: u64,
 }
 
 /// What one validator has spent.
@@ -34,7 +39,7 @@ pub struct Spent {
 pub struct NodeUsage {
     /// Its process.
     pub spent: Spent,
-    /// Bytes in its data folder.
+    /// Bytes that its data take of the disk.
     pub disk_bytes: u64,
     /// Its counters by name, without labels.
     pub counters: BTreeMap<String, u64>,
@@ -51,7 +56,7 @@ impl NodeUsage {
 /// What the validators and this process have spent.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
-    /// Each validator, in the order of the report.
+    /// Each validator that runs, in the order of the report.
     pub nodes: Vec<NodeUsage>,
     /// This process, which offers the load.
     pub own: Spent,
@@ -62,11 +67,16 @@ pub struct Usage {
 impl Usage {
     /// Looks at all.
     pub async fn look(report: &Report) -> Self {
-        let validators = report.nodes.iter().filter(|node| node.role == Role::Validator.name());
-        let nodes = futures::future::join_all(validators.map(look_at)).await;
+        let nodes = futures::future::join_all(running(report).map(look_at)).await;
         let loopback_bytes = loopback_bytes(&fs::read_to_string("/proc/net/dev").unwrap_or_default());
         Self { nodes, own: spent(std::process::id()), loopback_bytes }
     }
+}
+
+/// The validators that run, as the report knows.
+pub fn running(report: &Report) -> impl Iterator<Item = &NodeReport> {
+    let validators = report.nodes.iter().filter(|node| node.role == Role::Validator.name());
+    validators.filter(|node| node.pid.is_some())
 }
 
 async fn look_at(node: &NodeReport) -> NodeUsage {
@@ -81,12 +91,25 @@ async fn look_at(node: &NodeReport) -> NodeUsage {
 #[must_use]
 pub fn spent(pid: u32) -> Spent {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let (stat, status) = (read("stat"), read("status"));
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-    };
-    Spent { cpu_ms: cpu_ms(&stat), memory_kib: kib("VmRSS:"), memory_peak_kib: kib("VmHWM:") }
+    let (stat, status, io) = (read("stat"), read("status"), read("io"));
+    Spent {
+        cpu_ms: cpu_ms(&stat),
+        memory_kib: field(&status, "VmRSS:"),
+        memory_peak_kib: field(&status, "VmHWM:"),
+        written_bytes: field(&io, "write_bytes:"),
+    }
+}
+
+/// Memory that a process holds now, in KiB; 0 if there is none with this number.
+#[must_use]
+pub fn memory_kib(pid: u32) -> u64 {
+    field(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmRSS:")
+}
+
+/// The number after this name at the beginning of a line; 0 without one.
+fn field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 /// Processor time of user and system in milliseconds, from `/proc/PID/stat`.
@@ -104,13 +127,14 @@ fn loopback_bytes(devices: &str) -> u64 {
     fields.and_then(|fields| fields.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-/// Bytes of all files in a folder and below it.
+/// Bytes that all files in a folder and below it take of the disk: a file with holes takes less than it is
+/// long, one whose room was reserved takes what was reserved.
 #[must_use]
 pub fn folder_bytes(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let sizes = entries.flatten().map(|entry| match entry.metadata() {
         Ok(found) if found.is_dir() => folder_bytes(&entry.path()),
-        Ok(found) => found.len(),
+        Ok(found) => found.blocks().saturating_mul(SECTOR_BYTES),
         // A file that was removed meanwhile.
         Err(_) => 0,
     });
@@ -177,11 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn all_files_below_a_folder_count() {
+    fn all_files_below_a_folder_count_by_the_room_they_take() {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("deep")).unwrap();
-        fs::write(place.path().join("a"), [0; 5]).unwrap();
-        fs::write(place.path().join("deep/b"), [0; 7]).unwrap();
-        assert_eq!(folder_bytes(place.path()), 12);
+        fs::write(place.path().join("a"), [1; 5]).unwrap();
+        let one = folder_bytes(place.path());
+        fs::write(place.path().join("deep/b"), [1; 5]).unwrap();
+        fs::File::create(place.path().join("hollow")).unwrap().set_len(1 << 30).unwrap();
+        let all = folder_bytes(place.path());
+        assert!(all >= 2 * one && all < 1 << 29, "{one}, then {all}");
+    }
+
+    #[test]
+    fn numbers_are_found_by_the_beginning_of_their_line() {
+        let io = "wchar: 7\nwrite_bytes: 4096\ncancelled_write_bytes: 9\n";
+        assert_eq!((field(io, "write_bytes:"), field(io, "nothing:")), (4_096, 0));
     }
 }

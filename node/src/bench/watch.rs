@@ -121,6 +121,11 @@ impl Watch {
         self.shared.hand_back(gone);
     }
 
+    /// Room that was taken is not needed.
+    pub fn give_room(&self, count: usize) {
+        self.shared.hand_back(count);
+    }
+
     /// How many are on their way.
     #[must_use]
     pub fn expected(&self) -> usize {

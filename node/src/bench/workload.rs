@@ -1,4 +1,6 @@
-//! Transfers, signed before any clock starts.
+//! Transfers among the accounts, each another one.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use quorate_primitives::codec::{Blob, List};
@@ -6,7 +8,7 @@ use quorate_primitives::keys::SignatureCheck;
 use quorate_primitives::transaction::{
     Action, OUTPUTS_MAX, Operation, Output, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
-use quorate_primitives::{Amount, Hash};
+use quorate_primitives::{Amount, Hash, Timestamp};
 use quorate_rpc::json::HexBytes;
 
 use super::accounts::{Envelope, Purse, acting};
@@ -48,18 +50,21 @@ impl Mix {
     }
 }
 
+/// Things that are made on all cores before anybody looks whether to go on.
+const PART: usize = 8_192;
+
 /// Makes transfers, each another one.
-pub struct Workload<'a> {
+pub struct Workload {
     /// Among whom. At least two.
-    pub purses: &'a [Purse],
+    purses: Arc<Vec<Purse>>,
     /// Who pays whom.
-    pub mix: Mix,
+    mix: Mix,
     /// Bytes of free text in each transaction. Range: 0 to 256.
-    pub payload: usize,
-    /// Number of the next transaction.
-    pub next: usize,
+    payload: usize,
     /// Distinguishes the transactions of this run from those of earlier ones.
-    pub run: u64,
+    run: u64,
+    /// Number of the next transaction.
+    next: AtomicUsize,
 }
 
 /// A signed transaction, ready to be sent.
@@ -68,19 +73,42 @@ pub struct Prepared {
     pub id: Hash,
     /// Its canonical bytes.
     pub bytes: HexBytes,
+    /// Until when it is valid.
+    pub valid_until: Timestamp,
 }
 
-impl Workload<'_> {
-    /// Signs so many transfers, on all cores.
-    ///
-    /// # Errors
-    /// [`Failure`] if the system gives no threads.
-    pub fn prepare(&mut self, envelope: &Envelope, count: usize) -> Result<Vec<Prepared>, Failure> {
-        let first = self.next;
-        self.next = first.saturating_add(count);
-        in_parallel(count, |number| {
-            let signed = self.transfer(envelope, first.saturating_add(number))?;
-            Some(Prepared { id: signed.id(), bytes: HexBytes::of(&signed) })
+impl Workload {
+    /// Nothing is made yet. `run` distinguishes what is made here from what was made by earlier runs.
+    #[must_use]
+    pub fn new(purses: Arc<Vec<Purse>>, mix: Mix, payload: usize, run: u64) -> Self {
+        Self { purses, mix, payload, run, next: AtomicUsize::new(0) }
+    }
+
+    /// Who pays whom.
+    #[must_use]
+    pub fn mix(&self) -> Mix {
+        self.mix
+    }
+
+    /// Among whom.
+    #[must_use]
+    pub fn purses(&self) -> &[Purse] {
+        &self.purses
+    }
+
+    /// Numbers of transfers that nobody else makes; the first of them.
+    pub fn reserve(&self, count: usize) -> usize {
+        self.next.fetch_add(count, Ordering::Relaxed)
+    }
+
+    /// Signs the transfer with this number; `None` if that is not possible, which is a fault of the program.
+    #[must_use]
+    pub fn sign(&self, envelope: &Envelope, number: usize) -> Option<Prepared> {
+        let signed = self.transfer(envelope, number)?;
+        Some(Prepared {
+            id: signed.id(),
+            bytes: HexBytes::of(&signed),
+            valid_until: signed.transaction().valid_until,
         })
     }
 
@@ -88,9 +116,8 @@ impl Workload<'_> {
     ///
     /// # Errors
     /// [`Failure`] if the system gives no threads.
-    pub fn checks(&mut self, envelope: &Envelope, count: usize) -> Result<Vec<SignatureCheck>, Failure> {
-        let first = self.next;
-        self.next = first.saturating_add(count);
+    pub fn checks(&self, envelope: &Envelope, count: usize) -> Result<Vec<SignatureCheck>, Failure> {
+        let first = self.reserve(count);
         let checks = in_parallel(count, |number| {
             self.transfer(envelope, first.saturating_add(number)).map(|signed| signed.signature_checks())
         })?;
@@ -150,6 +177,25 @@ fn scattered(number: usize) -> usize {
     number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
 }
 
+/// As [`in_parallel`], without keeping anything else from running; stops soon after it is dropped.
+///
+/// # Errors
+/// As [`in_parallel`].
+pub async fn in_background<T: Send + 'static>(
+    count: usize,
+    make: impl Fn(usize) -> Option<T> + Send + Sync + 'static,
+) -> Result<Vec<T>, Failure> {
+    let make = Arc::new(make);
+    let mut all = Vec::with_capacity(count);
+    while all.len() < count {
+        let (first, part) = (all.len(), PART.min(count.saturating_sub(all.len())));
+        let make = Arc::clone(&make);
+        let work = move || in_parallel(part, |number| make(first.saturating_add(number)));
+        all.extend(tokio::task::spawn_blocking(work).await.or_exit(Exit::Internal)??);
+    }
+    Ok(all)
+}
+
 /// Makes `count` things on all cores, in order.
 ///
 /// # Errors
@@ -176,8 +222,6 @@ pub fn in_parallel<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::accounts::derive;
-    use quorate_primitives::Timestamp;
     use quorate_primitives::state::AssetId;
     use std::collections::BTreeSet;
 
@@ -188,8 +232,8 @@ mod tests {
     };
 
     fn transfers(mix: Mix, count: usize) -> Vec<SignedTransaction> {
-        let purses = derive("1", 10).unwrap();
-        let workload = Workload { purses: &purses, mix, payload: 16, next: 0, run: 1 };
+        let purses: Vec<Purse> = (0..10).map(|number| Purse::derive("1", number)).collect();
+        let workload = Workload::new(Arc::new(purses), mix, 16, 1);
         (0..count).map(|number| workload.transfer(&ENVELOPE, number).unwrap()).collect()
     }
 
@@ -227,5 +271,11 @@ mod tests {
     fn things_made_on_many_cores_keep_their_order() {
         assert_eq!(in_parallel(1_001, Some).unwrap(), (0..1_001).collect::<Vec<_>>());
         assert!(in_parallel(5, |number| (number != 3).then_some(number)).is_err());
+    }
+
+    #[tokio::test]
+    async fn things_made_part_by_part_keep_their_order() {
+        let count = 2 * PART + 1;
+        assert_eq!(in_background(count, Some).await.unwrap(), (0..count).collect::<Vec<_>>());
     }
 }

@@ -185,6 +185,11 @@ const COMMANDS: &[Case] = &[
     command(&["bench", "--accounts", "9"], USAGE, &["--accounts", "9", "10..=1000000"]),
     command(&["bench", "--duration", "30"], USAGE, &["--duration", "1 s to 1800 s"]),
     command(&["bench", "--dir", "empty"], UNREACHABLE, &["no testnet runs in"]),
+    command(&["bench", "--silent", "2"], USAGE, &["--silent 2", "expected 0 to 1", "of 4 validators"]),
+    command(&["bench", "--validators", "3", "--silent", "1"], USAGE, &["--silent 1", "expected 0 to 0"]),
+    command(&["bench", "--dir", "empty", "--silent", "1"], USAGE, &["--silent", "--dir"]),
+    command(&["bench", "--rate", "ramp", "--overload"], USAGE, &["--overload", "--rate max"]),
+    command(&["bench", "--overload", "1"], USAGE, &["--overload", "2..=20"]),
     command(&["testnet", "--dir", "foreign"], TESTNET, &["foreign", "thesis.tex"]),
 ];
 
