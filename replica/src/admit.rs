@@ -30,6 +30,9 @@ impl Replica {
                 _ => Err(Refusal::Ledger(refusal)),
             };
         }
+        if self.room() == 0 {
+            return Err(Refusal::Full { retry_after_ms: self.settings.pool.retry_after_ms });
+        }
         self.mempool.check_room(&signed)?;
         self.mempool.insert(signed);
         Ok(Admitted::Pending)

@@ -63,6 +63,11 @@ impl Bundles {
         self.bytes
     }
 
+    /// Number of transactions in them that are not in the ledger, as far as was noticed.
+    pub(crate) fn transactions(&self) -> usize {
+        self.transactions.len()
+    }
+
     /// Number of bundles of one source.
     pub(crate) fn count_of(&self, source: Source) -> usize {
         self.sources.get(&source).map_or(0, |shelf| shelf.by_arrival.len())

@@ -141,6 +141,7 @@ impl Replica {
         if self.fetches.drop_want(&executed.block()) {
             self.inputs.extend(executed.header().map(|header| Input::Fetched { header: header.clone() }));
         }
+        self.throughput.record(self.now, executed.receipts().len());
         self.finals = self.finals.split_off(&executed.view().next());
         for bundle in &bundles {
             self.bundles.forget(&bundle.id());

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`event`] is the border, [`wire`] what peers say to each other, [`record`] what
 //! the vote log keeps, [`answer`] what a client and an operator are told, [`settings`] what can be
-//! tuned. Behind it, [`Replica`] dispatches; `admit`, `mempool` and `bundles` take transactions, `propose` makes
+//! tuned. Behind it, [`Replica`] dispatches; `admit`, `room`, `mempool` and `bundles` take transactions, `propose` makes
 //! blocks, `judge` decides which blocks deserve a vote, `chain` is the tree of blocks above the last
 //! committed one, `commit` is the only place that advances the chain, `fetch` and `sync` obtain what
 //! this replica missed, `epochs` hands over from one set of validators to the next, `guard` makes
@@ -75,6 +75,7 @@ mod propose;
 pub mod record;
 mod recovery;
 mod replica;
+mod room;
 pub mod serve;
 pub mod settings;
 mod sync;

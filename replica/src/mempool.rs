@@ -25,6 +25,8 @@ pub(crate) struct Mempool {
     arrivals: u64,
     bytes: usize,
     waiting_bytes: usize,
+    /// Number of transactions that no bundle holds yet.
+    waiting_count: usize,
 }
 
 struct Known {
@@ -48,6 +50,7 @@ impl Mempool {
             arrivals: 0,
             bytes: 0,
             waiting_bytes: 0,
+            waiting_count: 0,
         }
     }
 
@@ -74,6 +77,11 @@ impl Mempool {
     /// Bytes of the transactions that no bundle holds yet; 0 if there are none.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
+    }
+
+    /// Number of transactions that no bundle holds yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting_count
     }
 
     /// Whether there is room for one more transaction.
@@ -107,6 +115,7 @@ impl Mempool {
         self.expiry.insert((valid_until, id));
         self.bytes = self.bytes.saturating_add(size);
         self.waiting_bytes = self.waiting_bytes.saturating_add(size);
+        self.waiting_count = self.waiting_count.saturating_add(1);
         let count = self.senders.entry(sender).or_default();
         *count = count.saturating_add(1);
         let queue = self.waiting.entry(sender).or_default();
@@ -135,6 +144,7 @@ impl Mempool {
                 known.arrival = None;
             }
             self.waiting_bytes = self.waiting_bytes.saturating_sub(signed.size());
+            self.waiting_count = self.waiting_count.saturating_sub(1);
             bytes = bytes.saturating_add(signed.size());
             taken.push(signed);
         }
@@ -154,6 +164,7 @@ impl Mempool {
         }
         let Some(arrival) = known.arrival else { return };
         self.waiting_bytes = self.waiting_bytes.saturating_sub(known.size);
+        self.waiting_count = self.waiting_count.saturating_sub(1);
         let Some(queue) = self.waiting.get_mut(&known.sender) else { return };
         queue.remove(&arrival);
         if queue.is_empty() {

@@ -30,6 +30,7 @@ use crate::pace::Pace;
 use crate::propose::Building;
 use crate::record::LogRecord;
 use crate::recovery::{Later, chain_of};
+use crate::room::Throughput;
 use crate::settings::Settings;
 use crate::sync::Sync;
 use crate::wire::{Answer, PeerMessage};
@@ -63,6 +64,7 @@ pub struct Replica {
     pub(crate) reader: Reader,
     pub(crate) chain: Chain,
     pub(crate) mempool: Mempool,
+    pub(crate) throughput: Throughput,
     pub(crate) bundles: Bundles,
     /// Own bundles that travelled only with a proposal.
     pub(crate) inline: BTreeSet<Hash>,
@@ -132,6 +134,7 @@ impl Replica {
             reader: ledger.reader(),
             chain: chain_of(&ledger, epoch.anchor.height),
             mempool: Mempool::new(settings.pool.clone()),
+            throughput: Throughput::default(),
             bundles: Bundles::default(),
             inline: BTreeSet::new(),
             pace: Pace::new(&settings),

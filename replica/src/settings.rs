@@ -35,6 +35,9 @@ pub struct PoolLimits {
     /// Most transactions of one sender. Default 16,384: a quarter, so that one sender cannot fill the
     /// pool.
     pub sender_max: usize,
+    /// Transactions that may wait in the whole network however few it orders; above, as many may wait as it
+    /// ordered in the last second. Default 4,096.
+    pub backlog_min: usize,
     /// What a client that was refused for lack of room is told to wait, in ms. Default 500.
     pub retry_after_ms: u64,
 }
@@ -45,6 +48,7 @@ impl Default for PoolLimits {
             transactions_max: 65_536,
             bytes_max: 64 * 1024 * 1024,
             sender_max: 16_384,
+            backlog_min: 4_096,
             retry_after_ms: 500,
         }
     }

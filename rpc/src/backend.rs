@@ -103,6 +103,12 @@ pub trait Backend: Send + Sync + 'static {
     /// [`crate::api::ErrorKind`]s of submitting, `AlreadyKnown` for one that is pending or included.
     fn submit(&self, transactions: Vec<SignedTransaction>) -> impl Future<Output = Vec<Answer<()>>> + Send;
 
+    /// If no transaction at all can be taken now: after what time to try again, in ms. Asked before a
+    /// submission is read, so that refusing it costs next to nothing.
+    fn busy_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// Waits until the transaction is final and can be proven so, can no longer become final, or the
     /// time is over.
     fn wait(&self, id: Hash, valid_until: Timestamp, limit: Duration) -> impl Future<Output = Waited> + Send;

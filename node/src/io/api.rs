@@ -114,6 +114,10 @@ impl Backend for Api {
         self.snapshot().evidence(proofs)
     }
 
+    fn busy_ms(&self) -> Option<u64> {
+        self.driver.busy_ms()
+    }
+
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
         self.take(transactions).await
     }

@@ -25,6 +25,8 @@ pub struct Counters {
     pub blocks_committed: AtomicU64,
     /// Transactions submitted here.
     pub transactions_submitted: AtomicU64,
+    /// Of these, refused at once because the network has too much to do.
+    pub transactions_busy: AtomicU64,
     /// Signatures checked.
     pub signatures_checked: AtomicU64,
     /// Batches in which they were checked.

@@ -24,14 +24,14 @@ use quorate_primitives::SecretKey;
 use quorate_primitives::light::FinalityProof;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::{Admitted, Committed, Fault, Settings, Status};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 
 use self::gate::Unrecorded;
 use self::inbox::Inbox;
 use self::run::{Item, Links, Runner};
 use super::journal::{FolderLock, JournalError};
 use super::net::{Network, NetworkError, NetworkIdentity};
-use super::verify::Pool;
+use super::verify::{Pool, Reply};
 
 pub use super::counters::Counters;
 pub use super::net::{NetworkConfig, PeerAddress, PeerStatus};
@@ -216,7 +216,7 @@ impl DriverHandle {
         let mut waiting = Vec::with_capacity(transactions.len());
         let mut submitted = Vec::with_capacity(transactions.len());
         for transaction in transactions {
-            let (reply, answer) = oneshot::channel();
+            let (reply, answer) = Reply::new();
             submitted.push((transaction, reply));
             waiting.push(answer);
         }
@@ -227,6 +227,12 @@ impl DriverHandle {
             answers.push(answer.await.unwrap_or(Err(SubmitError::Stopping)));
         }
         answers
+    }
+
+    /// If no transaction can be taken now: after what time to try again, in ms.
+    #[must_use]
+    pub fn busy_ms(&self) -> Option<u64> {
+        self.shared.pool.busy_ms()
     }
 
     /// The replica's own account of itself, about a second old at most.

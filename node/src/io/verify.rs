@@ -17,6 +17,7 @@ use quorate_replica::{Admitted, Answer, CheckTicket, Event, PeerMessage, Refusal
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ const JOBS_MAX: usize = 1_024;
 const JOBS_PER_PEER_MAX: usize = 256;
 /// Most bytes of these jobs.
 const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Most submitted transactions that wait.
+/// Most submitted transactions that wait, whatever room the replica has.
 const SUBMISSIONS_MAX: usize = 16_384;
 /// Most bytes of them.
 const SUBMISSION_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -75,8 +76,47 @@ impl SubmitError {
     }
 }
 
-/// Where the answer to a submitted transaction goes.
-pub type Reply = oneshot::Sender<Result<Admitted, SubmitError>>;
+/// Where the answer to a submitted transaction goes. Dropped without one, whoever waits is told that nobody
+/// will answer.
+#[derive(Debug)]
+pub struct Reply {
+    sender: oneshot::Sender<Result<Admitted, SubmitError>>,
+    /// Counts it as long as it was not answered.
+    place: Option<Place>,
+}
+
+impl Reply {
+    /// A reply, and where it arrives.
+    #[must_use]
+    pub fn new() -> (Self, oneshot::Receiver<Result<Admitted, SubmitError>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sender, place: None }, receiver)
+    }
+
+    /// Answers.
+    pub fn send(self, answer: Result<Admitted, SubmitError>) {
+        drop(self.place);
+        // An error means that the client has gone.
+        let _ = self.sender.send(answer);
+    }
+}
+
+/// One of a number that is counted.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Something that a peer sent, to be decoded and proven.
 #[derive(Debug)]
@@ -191,6 +231,10 @@ struct Shared {
     outlet: Outlet,
     /// Those that take jobs.
     threads: usize,
+    /// How many more submissions the replica would take.
+    room: AtomicUsize,
+    /// Submissions that were taken and not answered.
+    unanswered: Arc<AtomicUsize>,
 }
 
 /// The checking threads. Dropping it without [`Pool::stop`] leaves them running.
@@ -207,7 +251,16 @@ impl Pool {
     pub fn start(threads: usize, counters: Arc<Counters>, outlet: Outlet) -> io::Result<Self> {
         let (queues, cache) = (Mutex::new(Queues::default()), Mutex::new(Cache::default()));
         let threads = threads.max(1);
-        let shared = Arc::new(Shared { queues, filled: Condvar::new(), cache, counters, outlet, threads });
+        let shared = Arc::new(Shared {
+            queues,
+            filled: Condvar::new(),
+            cache,
+            counters,
+            outlet,
+            threads,
+            room: AtomicUsize::new(SUBMISSIONS_MAX),
+            unanswered: Arc::default(),
+        });
         let mut handles = Vec::new();
         for number in 0..=threads {
             let mut worker = Worker {
@@ -250,30 +303,47 @@ impl Pool {
         Ok(())
     }
 
+    /// How many more submissions the replica would take now. Beyond it none is taken, so that no signature is
+    /// proven for nothing.
+    pub fn set_room(&self, room: usize) {
+        self.shared.room.store(room.min(SUBMISSIONS_MAX), Ordering::Relaxed);
+    }
+
+    /// If no submission can be taken now: after what time to try again, in ms.
+    #[must_use]
+    pub fn busy_ms(&self) -> Option<u64> {
+        let Shared { room, unanswered, .. } = &*self.shared;
+        let is_full = unanswered.load(Ordering::Relaxed) >= room.load(Ordering::Relaxed);
+        is_full.then_some(RETRY_AFTER_MS)
+    }
+
     /// Takes submitted transactions; those for which there is no room are answered at once.
     pub fn submit(&self, transactions: Vec<(SignedTransaction, Reply)>) {
         count_bytes(&self.shared.counters.transactions_submitted, transactions.len());
         let mut refused = Vec::new();
+        let Shared { room, unanswered, .. } = &*self.shared;
+        let room = room.load(Ordering::Relaxed);
         let mut queues = self.shared.lock();
-        for (transaction, reply) in transactions {
+        for (transaction, mut reply) in transactions {
             let bytes = queues.submission_bytes.saturating_add(transaction.size());
             if queues.is_stopping
-                || queues.submissions.len() >= SUBMISSIONS_MAX
+                || unanswered.load(Ordering::Relaxed) >= room
                 || bytes > SUBMISSION_BYTES_MAX
             {
                 refused.push(reply);
                 continue;
             }
             queues.submission_bytes = bytes;
+            reply.place = Some(Place::take(unanswered));
             queues.submissions.push_back((transaction, reply));
         }
-        queues.oldest.get_or_insert_with(Instant::now);
+        if !queues.submissions.is_empty() {
+            queues.oldest.get_or_insert_with(Instant::now);
+        }
         drop(queues);
         self.shared.filled.notify_all();
-        for reply in refused {
-            // An error means that the client has gone.
-            let _ = reply.send(Err(SubmitError::busy()));
-        }
+        count_bytes(&self.shared.counters.transactions_busy, refused.len());
+        refused.into_iter().for_each(|reply| reply.send(Err(SubmitError::busy())));
     }
 
     /// Ends the threads after the work in hand; what waits is dropped.
@@ -473,8 +543,7 @@ impl Worker {
         for (verdict, reply) in verdicts.into_iter().zip(replies) {
             match verdict {
                 Some(transaction) => (self.shared.outlet)(Outcome::Submitted(transaction, reply)),
-                // An error means that the client has gone.
-                None => drop(reply.send(Err(SubmitError::BadSignature))),
+                None => reply.send(Err(SubmitError::BadSignature)),
             }
         }
     }

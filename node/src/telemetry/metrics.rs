@@ -211,6 +211,11 @@ impl Gathered {
             ),
             ("votes_signed", "Votes signed", read(&counters.votes_signed)),
             ("transactions_submitted", "Transactions submitted here", read(&counters.transactions_submitted)),
+            (
+                "transactions_busy",
+                "Transactions refused before their signatures were checked",
+                read(&counters.transactions_busy),
+            ),
             ("signatures_checked", "Signatures checked", read(&counters.signatures_checked)),
             ("signature_batches", "Batches in which they were checked", read(&counters.signature_batches)),
             (

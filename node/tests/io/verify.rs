@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::io::counters::Counters;
-use quorate_node::io::verify::{Job, Outcome, Pool, SubmitError};
+use quorate_node::io::verify::{Job, Outcome, Pool, Reply, SubmitError};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::Claim;
@@ -17,8 +17,8 @@ use quorate_primitives::transaction::{
 };
 use quorate_primitives::validators::EpochIdentity;
 use quorate_primitives::{EpochNumber, Hash, PublicKey, SecretKey, Signature, Timestamp, View};
-use quorate_replica::{CheckTicket, Event, PeerMessage};
-use tokio::sync::{mpsc, oneshot};
+use quorate_replica::{Admitted, CheckTicket, Event, PeerMessage};
+use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 /// Every wait ends here with a failed test instead of a hanging one.
@@ -103,7 +103,7 @@ async fn each_submitted_transaction_gets_its_own_verdict() {
     let mut answers = Vec::new();
     let mut batch = Vec::new();
     for number in 0..40 {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::new();
         batch.push((if number % 4 == 3 { forged(number) } else { good(number) }, reply));
         answers.push(answer);
     }
@@ -196,10 +196,37 @@ async fn a_malformed_answer_ends_the_question_and_is_blamed() {
 }
 
 #[tokio::test]
+async fn no_more_is_taken_than_the_replica_has_room_for() {
+    let (pool, mut outcomes, _) = pool();
+    pool.set_room(2);
+    let submit = |number| {
+        let (reply, answer) = Reply::new();
+        pool.submit(vec![(good(number), reply)]);
+        answer
+    };
+    let (first, second, third) = (submit(1), submit(2), submit(3));
+    assert!(matches!(third.await, Ok(Err(SubmitError::Busy { .. }))));
+    assert!(pool.busy_ms().is_some());
+    let Outcome::Submitted(_, reply) = next(&mut outcomes).await else { panic!("not a submission") };
+    reply.send(Ok(Admitted::Pending));
+    assert_eq!(first.await, Ok(Ok(Admitted::Pending)));
+    assert_eq!(pool.busy_ms(), None);
+    // An answer makes room for one.
+    let (fourth, fifth) = (submit(4), submit(5));
+    assert!(matches!(fifth.await, Ok(Err(SubmitError::Busy { .. }))));
+    for answer in [second, fourth] {
+        let Outcome::Submitted(_, reply) = next(&mut outcomes).await else { panic!("not a submission") };
+        reply.send(Ok(Admitted::Pending));
+        assert_eq!(answer.await, Ok(Ok(Admitted::Pending)));
+    }
+    pool.stop();
+}
+
+#[tokio::test]
 async fn what_is_submitted_after_the_stop_is_answered() {
     let (pool, _outcomes, _) = pool();
     pool.stop();
-    let (reply, answer) = oneshot::channel();
+    let (reply, answer) = Reply::new();
     pool.submit(vec![(good(1), reply)]);
     assert!(matches!(answer.await, Ok(Err(SubmitError::Busy { .. }))));
     assert!(pool.push(Job::Frame { from: peer(1), content: vec![1] }).is_err());

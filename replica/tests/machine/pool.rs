@@ -10,7 +10,8 @@ use crate::solo::Solo;
 use crate::world::World;
 
 fn small(transactions_max: usize, sender_max: usize, bytes_max: usize) -> Settings {
-    let pool = PoolLimits { transactions_max, sender_max, bytes_max, retry_after_ms: 500 };
+    let pool =
+        PoolLimits { transactions_max, sender_max, bytes_max, retry_after_ms: 500, ..PoolLimits::default() };
     Settings { pool, ..Settings::default() }
 }
 
@@ -83,6 +84,52 @@ fn a_transaction_that_a_peer_has_bundled_is_already_pending() {
     let from = Some(crate::network::validator_key(2).public_key());
     solo.step(Event::Bundle { from, bundle });
     assert_eq!(submit(&mut solo, transaction), Ok(Admitted::AlreadyPending));
+}
+
+/// A replica of four validators that knows of ten transactions that another one bundled, and lets eight wait.
+fn crowded() -> Solo {
+    let pool = PoolLimits { backlog_min: 8, ..PoolLimits::default() };
+    let mut solo = Solo::new(0, Settings { pool, ..Settings::default() });
+    let bundle = solo.bundle(2, 100..110);
+    let from = Some(crate::network::validator_key(2).public_key());
+    solo.step(Event::Bundle { from, bundle });
+    solo
+}
+
+#[test]
+fn the_backlog_of_the_whole_network_counts_but_leaves_each_validator_its_share() {
+    let mut solo = crowded();
+    assert_eq!(solo.replica.room(), 2, "a quarter of eight");
+    for number in 0..2 {
+        let transaction = payment(solo.chain, solo.now, number);
+        assert_eq!(submit(&mut solo, transaction), Ok(Admitted::Pending));
+    }
+    assert_eq!(solo.replica.room(), 0);
+    let transaction = payment(solo.chain, solo.now, 2);
+    assert_eq!(submit(&mut solo, transaction), Err(Refusal::Full { retry_after_ms: 500 }));
+}
+
+fn room(world: &mut World) -> usize {
+    world.nodes[0].replica.as_mut().unwrap().room()
+}
+
+#[test]
+fn as_much_may_wait_as_was_ordered_in_the_last_second() {
+    let pool = PoolLimits { backlog_min: 8, ..PoolLimits::default() };
+    let mut world = World::asleep(4, 0, 12);
+    world.settings.pool = pool;
+    (0..4).for_each(|node| world.start(node));
+    let mut most = 0;
+    for number in 0..200 {
+        let transaction = payment(world.genesis.hash(), world.now, number);
+        world.step(0, Event::Submitted { ticket: number, transaction });
+        world.run(20);
+        most = most.max(room(&mut world));
+    }
+    // Fifty a second became final.
+    assert!((20..=60).contains(&most), "{most}");
+    world.run(5_000);
+    assert_eq!(room(&mut world), 8, "nothing waits, and nothing was ordered lately");
 }
 
 #[test]

@@ -66,6 +66,10 @@ async fn result<B: Backend>(
     parameters: Option<&str>,
     context: &Context<B>,
 ) -> Answer<Json> {
+    let takes_transactions = matches!(method.name, "tx_submit" | "tx_submitMany");
+    if let Some(wait_ms) = takes_transactions.then(|| context.backend.busy_ms()).flatten() {
+        return Err(ApiError::from(ErrorKind::Busy).retry_after(wait_ms));
+    }
     let mut arguments = Arguments::parse(method, parameters, context.limits.parameter_depth())?;
     let (of, backend) = (&mut arguments, &context.backend);
     match method.name {

@@ -221,6 +221,7 @@ impl Work {
     fn step(&mut self, event: Event) -> Result<(), Failure> {
         count(&self.links.counters.events, 1);
         let step = self.runner.replica.step(wall_clock(), event);
+        self.links.pool.set_room(self.runner.replica.room());
         for record in step.journal {
             let bytes = codec::encode(&record);
             self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
@@ -297,8 +298,7 @@ impl Work {
             }
             Effect::Reply { ticket, outcome } => {
                 if let Some(reply) = self.replies.remove(&ticket) {
-                    // An error means that the client has gone.
-                    let _ = reply.send(outcome.map_err(SubmitError::Refused));
+                    reply.send(outcome.map_err(SubmitError::Refused));
                 }
             }
             Effect::Evidence(evidence) => {
