@@ -1,0 +1,1 @@
+//! Which limit must fit into which, where they belong to different crates.
