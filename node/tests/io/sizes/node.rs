@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
-use super::chain::{FULL, Full, key, validator};
+use super::chain::{FULL, Full, key};
 use crate::net::PATIENCE;
 
 /// Whom a node talks to.
@@ -51,11 +51,16 @@ pub(crate) async fn run(home: &Path, genesis: &Genesis, key: SecretKey, company:
     spawn(config).await.unwrap()
 }
 
+/// Holds the full chain. A validator would rightly stop: the certificates hold votes that its log does not.
+fn archivist() -> SecretKey {
+    key(9, 1)
+}
+
 /// A node of the full chain, with the whole of it.
 pub(crate) async fn full(company: Company) -> (TempDir, DriverHandle) {
     let home = TempDir::new().unwrap();
     drop(FULL.commit_to(Arc::new(Rocks::open(&home.path().join("db")).unwrap())));
-    let node = run(home.path(), &FULL.genesis, validator(0), company).await;
+    let node = run(home.path(), &FULL.genesis, archivist(), company).await;
     (home, node)
 }
 
@@ -74,8 +79,8 @@ impl Served {
         let identity = Identity {
             genesis: genesis.clone(),
             chain: genesis.hash(),
-            key: validator(0).public_key(),
-            name: "v0".to_owned(),
+            key: archivist().public_key(),
+            name: String::new(),
             started: genesis.time,
             pool: Settings::default().pool,
         };
@@ -105,7 +110,7 @@ async fn an_empty_node_catches_up_with_full_blocks_and_keeps_them_on_its_disk() 
     let observers = vec![newcomer.public_key()];
     let (_home, giver) = full(Company { observers, ..Company::default() }).await;
     let address = giver.listen_addresses()[0].to_string();
-    let peers = vec![PeerAddress { key: validator(0).public_key(), address }];
+    let peers = vec![PeerAddress { key: archivist().public_key(), address }];
     let home = TempDir::new().unwrap();
     let taker = run(home.path(), &FULL.genesis, newcomer, Company { peers, ..Company::default() }).await;
 
