@@ -118,7 +118,9 @@ async fn an_empty_node_catches_up_with_full_blocks_and_keeps_them_on_its_disk() 
     let mut heads = taker.watch_head();
     let reached = heads.wait_for(|head| head.executed.height() >= last.height());
     let reached = tokio::time::timeout(PATIENCE, reached).await;
-    reached.unwrap_or_else(|_| panic!("it did not catch up: {:?}", taker.status())).expect("the driver ended");
+    reached
+        .unwrap_or_else(|_| panic!("it did not catch up: {:?}", taker.status()))
+        .expect("the driver ended");
     for node in [&giver, &taker] {
         assert_eq!(node.counters().bans.load(Ordering::Relaxed), 0);
         node.shutdown().await;

@@ -5,10 +5,10 @@ use quorate_node::io::timers::wall_clock;
 use quorate_primitives::receipt::Verdict;
 use quorate_primitives::transaction::{OUTPUTS_MAX, SignedTransaction, TRANSACTION_BYTES_MAX};
 use quorate_primitives::{Hash, codec};
+use quorate_rpc::Limits;
 use quorate_rpc::api::SUBMIT_MANY_MAX;
 use quorate_rpc::backend::{BlockAt, Bodies, Proofs};
 use quorate_rpc::verify::Verifier;
-use quorate_rpc::Limits;
 use tempfile::TempDir;
 
 use super::chain::{FULL, Full, Maker, found, validator};
@@ -34,7 +34,8 @@ async fn every_full_block_can_be_read_page_by_page() {
     for Full { header, bundles, executed, .. } in &FULL.blocks {
         let (mut found, mut from) = (Vec::new(), Some(0));
         while let Some(bundle) = from {
-            let block = node.client.block(BlockAt::Height(header.height), Bodies::From(bundle)).await.unwrap();
+            let block =
+                node.client.block(BlockAt::Height(header.height), Bodies::From(bundle)).await.unwrap();
             assert_eq!(block.transactions.len(), executed.receipts().len());
             for body in block.bodies.unwrap() {
                 found.extend(body.transactions.into_iter().map(|transaction| transaction.bytes.0));
@@ -53,7 +54,8 @@ async fn the_largest_transactions_can_be_read_with_their_receipts_and_proofs() {
     let node = reading().await;
     let verifier = Verifier::new(FULL.genesis.trusted(), FULL.genesis.parameters.clone());
     for Full { bundles, executed, .. } in &FULL.blocks {
-        let largest = bundles.iter().flat_map(|bundle| bundle.transactions()).max_by_key(|signed| signed.size());
+        let largest =
+            bundles.iter().flat_map(|bundle| bundle.transactions()).max_by_key(|signed| signed.size());
         let largest = largest.unwrap();
         let answer = node.client.transaction(largest.id(), Proofs::Include).await.unwrap();
         let proven = verifier.receipt(largest.id(), &answer).unwrap().expect("it is in a block");

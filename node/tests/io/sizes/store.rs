@@ -49,7 +49,8 @@ fn the_blocks_are_as_full_as_the_rules_allow() {
 fn full_blocks_are_committed_to_disk_and_read_back_after_reopening() {
     let home = TempDir::new().unwrap();
     drop(FULL.commit_to(Arc::new(Rocks::open(&home.path().join("db")).unwrap())));
-    let ledger = Ledger::open(Arc::new(Rocks::open(&home.path().join("db")).unwrap()), &FULL.genesis).unwrap();
+    let ledger =
+        Ledger::open(Arc::new(Rocks::open(&home.path().join("db")).unwrap()), &FULL.genesis).unwrap();
     assert_eq!(ledger.head().outcome(), FULL.blocks[2].executed.outcome());
     quorate_ledger::audit(ledger.head().state()).unwrap();
     let reader = ledger.reader();
