@@ -30,7 +30,9 @@ use crate::json::{
 };
 
 /// Longest answer that is read, in bytes: twice what a node gives by default.
-const READ_BYTES_MAX: usize = 2 * RESPONSE_BYTES_MAX;
+fn read_bytes_max() -> u32 {
+    u32::try_from(2 * RESPONSE_BYTES_MAX).unwrap_or(u32::MAX)
+}
 
 /// Why a call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +155,7 @@ impl Client {
     pub fn new(url: &str, timeout: Duration) -> Reply<Self> {
         let built = HttpClientBuilder::new()
             .max_request_size(u32::try_from(REQUEST_BYTES_MAX).unwrap_or(u32::MAX))
-            .max_response_size(u32::try_from(READ_BYTES_MAX).unwrap_or(u32::MAX))
+            .max_response_size(read_bytes_max())
             // Each call has its own deadline, see `call_within`.
             .request_timeout(Duration::MAX)
             .connect_timeout(timeout)
