@@ -56,6 +56,7 @@ use toml::de::DeTable;
 
 use quorate_primitives::address::Prefix;
 use quorate_primitives::block::PAYLOAD_BYTES_MAX;
+use quorate_primitives::bundle::BUNDLE_BYTES_MAX;
 use quorate_primitives::codec::{List, Text};
 use quorate_primitives::hash::{Hash, parse_hex};
 use quorate_primitives::keys::PublicKey;
@@ -78,6 +79,11 @@ pub const DEFAULT_PARAMETERS: Parameters = Parameters {
     epoch_length: EPOCH_LENGTH_MAX,
     payload_bytes_max: 4_194_304,
 };
+
+/// Fewest bytes of bundles that a block can hold: one bundle always fits, or it could never be ordered.
+const PAYLOAD_BYTES_MIN: usize = 262_144;
+
+const _: () = assert!(BUNDLE_BYTES_MAX <= PAYLOAD_BYTES_MIN);
 
 /// The largest integer that every TOML reader understands, 2^63 − 1.
 const EPOCH_LENGTH_MAX: u64 = 9_223_372_036_854_775_807;
@@ -237,8 +243,9 @@ fn parameters(root: &Table<'_>) -> Result<Parameters, GenesisError> {
     found.clock_bound_ms = read("clock_bound_ms", found.clock_bound_ms, 50..=10_000)?;
     found.marker_retention_ms = read("marker_retention_ms", found.marker_retention_ms, 0..=86_400_000)?;
     found.epoch_length = read("epoch_length", found.epoch_length, 10..=EPOCH_LENGTH_MAX)?;
-    let most = u64::try_from(PAYLOAD_BYTES_MAX).unwrap_or(u64::MAX);
-    let bytes = read("payload_bytes_max", u64::from(found.payload_bytes_max), 262_144..=most)?;
+    let wide = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let range = wide(PAYLOAD_BYTES_MIN)..=wide(PAYLOAD_BYTES_MAX);
+    let bytes = read("payload_bytes_max", u64::from(found.payload_bytes_max), range)?;
     found.payload_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX);
     Ok(found)
 }

@@ -7,8 +7,8 @@ use crate::files::{self, FileError};
 
 /// Longest network file in bytes.
 pub const NETWORK_FILE_BYTES_MAX: usize = 64 * 1024;
-/// Longest genesis document in bytes.
-pub const GENESIS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest genesis document in bytes: any that a node takes.
+pub const GENESIS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most URLs: a wallet tries them one after the other.
 pub const URLS_MAX: usize = 16;
 /// Longest URL in bytes.

@@ -13,7 +13,8 @@ use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX, Unnamed};
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
 /// Size at which a bundle leaves without waiting, in bytes.
 pub const BUNDLE_BYTES_TARGET: usize = 128 * 1024;
-/// Most transactions in a bundle: no transaction is shorter than 200 bytes.
+/// Most transactions in a bundle: nearly as many as have room, since none is shorter than
+/// [`TRANSACTION_BYTES_MIN`](crate::transaction::TRANSACTION_BYTES_MIN).
 pub const BUNDLE_TRANSACTIONS_MAX: usize = 1_024;
 
 /// Most accusations in a bundle. Evidence is rare and never urgent, so a few at a time are enough, and

@@ -14,7 +14,7 @@ use crate::merkle::{GroupProof, ListProof, ProofError, StateProof};
 use crate::numbers::{EpochNumber, Height, Timestamp};
 use crate::receipt::Receipt;
 use crate::state::{Parameters, StateGroup, StateKey};
-use crate::validators::{EpochIdentity, ValidatorSet};
+use crate::validators::{EpochIdentity, VALIDATORS_MAX, ValidatorSet};
 
 /// Longest finality proof in bytes: header, outcome and 128 signatures.
 pub const FINALITY_BYTES_MAX: usize = 16 * 1024;
@@ -22,6 +22,14 @@ pub const FINALITY_BYTES_MAX: usize = 16 * 1024;
 pub const HANDOVER_BYTES_MAX: usize = 32 * 1024;
 /// Longest proof of a value, a group or a list position in bytes: 512 steps of 34 bytes and a leaf.
 pub const PROOF_BYTES_MAX: usize = 20 * 1024;
+
+/// Bytes of a validator with the longest names.
+const VALIDATOR_BYTES: usize = 104;
+
+const _: () = {
+    assert!(VALIDATORS_MAX * 64 + 512 <= FINALITY_BYTES_MAX);
+    assert!(FINALITY_BYTES_MAX + VALIDATORS_MAX * VALIDATOR_BYTES + 4 <= HANDOVER_BYTES_MAX);
+};
 
 /// A validator set that the client trusts, because it pinned it or because an older one signed it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -220,6 +220,13 @@ pub const RECEIPT_ENTRIES_MAX: usize = 2_048;
 /// Longest receipt in bytes.
 pub const RECEIPT_BYTES_MAX: usize = 512 * 1024;
 
+/// Bytes of the longest event: a transfer with a tag.
+const EVENT_BYTES: usize = 122;
+/// Bytes of a balance after.
+const BALANCE_BYTES: usize = 112;
+
+const _: () = assert!(RECEIPT_ENTRIES_MAX * (EVENT_BYTES + BALANCE_BYTES) + 64 <= RECEIPT_BYTES_MAX);
+
 /// What one transaction did.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Receipt {

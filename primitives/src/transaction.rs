@@ -15,6 +15,8 @@ use crate::validators::Validator;
 pub const TRANSACTION_VERSION: u8 = 1;
 /// Longest signed transaction in bytes: a full `transfer_many` of 1,000 outputs takes about 57 KiB.
 pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024;
+/// Shortest signed transaction in bytes: one signature, and one action that says next to nothing.
+pub const TRANSACTION_BYTES_MIN: usize = 215;
 /// Most keys that may sign one transaction.
 pub const SIGNERS_MAX: usize = 16;
 /// Most actions in one transaction.

@@ -18,7 +18,7 @@ use crate::replica::Replica;
 
 /// With more blocks above the last committed one than this, proposals are empty: execution or voting
 /// does not keep up, and more transactions would only wait longer.
-const BACKLOG_MAX: usize = 16;
+pub(crate) const BACKLOG_MAX: usize = 16;
 /// Own bundles that may be on their way before the next one waits to be full.
 const DEPARTED_SOON_MAX: usize = SOURCE_BUNDLES_MAX / 4;
 /// Own bundles that may be on their way; more would be dropped by the others.

@@ -1,8 +1,9 @@
 //! Answering what peers ask, from the tree of open blocks and from the ledger.
 use quorate_ledger::Reader;
-use quorate_primitives::block::{ANSWER_BYTES_MAX, BUNDLES_MAX, Header};
+use quorate_primitives::block::{ANSWER_BYTES_MAX, BUNDLES_MAX, Header, PAYLOAD_BYTES_MAX};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{self, List};
+use quorate_primitives::light::FINALITY_BYTES_MAX;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey};
 
 use crate::replica::Replica;
@@ -14,6 +15,9 @@ const RESERVE_BYTES: usize = 64 * 1024;
 const ROOM_BYTES: usize = ANSWER_BYTES_MAX - RESERVE_BYTES;
 /// Bytes of a header, its counts and options in an answer, rounded up.
 const HEADER_BYTES: usize = 512;
+
+// A full block with its certificate fits an answer, so there is always at least one in it.
+const _: () = assert!(PAYLOAD_BYTES_MAX + FINALITY_BYTES_MAX + HEADER_BYTES <= ROOM_BYTES);
 
 impl Replica {
     /// The answer to a peer's question. A store that fails has nothing.
@@ -53,7 +57,13 @@ impl Replica {
 
     fn block_of(&self, id: &Hash) -> Option<Answer> {
         if let Some(block) = self.chain.get(id) {
-            let bundles = block.body()?.iter().map(|bundle| Bundle::clone(bundle)).collect();
+            let body = block.body()?;
+            // A leader may have proposed more than a block may hold. Nobody votes for that, and whoever got it
+            // as an answer would take the giver for the offender.
+            if body.iter().map(|bundle| bundle.size()).sum::<usize>() > ROOM_BYTES {
+                return None;
+            }
+            let bundles = body.iter().map(|bundle| Bundle::clone(bundle)).collect();
             return Some(Answer::Block { header: block.header.clone(), bundles: List::new(bundles).ok()? });
         }
         let height = self.reader.height_of(id).ok()??;

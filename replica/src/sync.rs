@@ -5,7 +5,7 @@
 //! signed. Blocks behind the last certificate wait for the next answer of the same peer. Peers whose
 //! answers are wrong are banned, those without anything new are asked again later.
 use quorate_ledger::Executed;
-use quorate_primitives::block::PROTOCOL_VERSION;
+use quorate_primitives::block::{PAYLOAD_BYTES_MAX, PROTOCOL_VERSION};
 use quorate_primitives::certificate::{Certificate, Claim};
 use quorate_primitives::validators::Signers;
 use quorate_primitives::zoo::{self, Bug};
@@ -14,13 +14,21 @@ use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp};
 use crate::answer::Fault;
 use crate::event::{CheckTicket, Effect, Timer};
 use crate::fetch::{Purpose, payload_of};
+use crate::propose::BACKLOG_MAX;
 use crate::replica::Replica;
 use crate::wire::{Question, VerifiedAnswer, VerifiedSyncBlock};
 
 /// Most bytes of blocks that wait for a certificate.
-const BUFFER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const BUFFER_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Most blocks that wait for a certificate.
 const BUFFER_BLOCKS_MAX: usize = 8_192;
+/// Bytes of a block beside its bundles, rounded up.
+const HEADER_BYTES: usize = 512;
+
+// Honest leaders propose full blocks until a backlog waits to be final, and faulty ones lead at most every
+// third view: whoever gives such a run without a certificate is honest.
+const _: () = assert!((BACKLOG_MAX + 1) * (PAYLOAD_BYTES_MAX + HEADER_BYTES) / 2 * 3 <= BUFFER_BYTES_MAX);
+
 /// Shortest time between two questions, in ms: others need a moment to commit what was just finalized.
 const PAUSE_MS: u64 = 20;
 
@@ -203,7 +211,8 @@ impl Replica {
                 break;
             }
             (parent, height, time) = (block.header.id(), block.header.height, block.header.time);
-            let bytes = block.bundles.iter().fold(512_usize, |sum, bundle| sum.saturating_add(bundle.size()));
+            let bytes =
+                block.bundles.iter().fold(HEADER_BYTES, |sum, bundle| sum.saturating_add(bundle.size()));
             self.sync.buffer_bytes = self.sync.buffer_bytes.saturating_add(bytes);
             self.sync.buffer.push(block);
         }

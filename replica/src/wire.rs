@@ -1,11 +1,13 @@
 //! What replicas say to each other, before and after its signatures are proven.
 use borsh::{BorshDeserialize, BorshSerialize};
-use quorate_consensus::{Message, Proposal};
+use quorate_consensus::message::PROOF_MAX;
+use quorate_consensus::{MESSAGE_BYTES_MAX, Message, Proposal};
 use quorate_primitives::block::{BUNDLES_MAX, Header, Payload};
 use quorate_primitives::bundle::{BUNDLE_BYTES_MAX, Bundle};
 use quorate_primitives::certificate::{Certificate, Vote};
 use quorate_primitives::codec::List;
 use quorate_primitives::keys::KnownKeys;
+use quorate_primitives::light::FINALITY_BYTES_MAX;
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, View};
 use rand_core::CryptoRng;
@@ -18,6 +20,18 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = BUNDLE_BYTES_MAX + 256 * 1024;
 pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
 /// Most blocks in one answer.
 pub const SYNC_BLOCKS_MAX: usize = 512;
+
+/// Bytes of the ids of a full block.
+const IDS_BYTES: usize = 32 * BUNDLES_MAX;
+/// Bytes of headers, votes and counts beside what is long in a message, rounded up.
+const FRAME_BYTES: usize = 1_024;
+
+const _: () = {
+    let proof = PROOF_MAX * FINALITY_BYTES_MAX;
+    assert!(proof + IDS_BYTES + BUNDLE_BYTES_MAX + FRAME_BYTES <= PEER_MESSAGE_BYTES_MAX);
+    assert!(MESSAGE_BYTES_MAX + FRAME_BYTES <= PEER_MESSAGE_BYTES_MAX);
+    assert!(IDS_BYTES + FRAME_BYTES <= QUESTION_BYTES_MAX);
+};
 
 /// A message that expects no answer. Messages of one peer are kept in order.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

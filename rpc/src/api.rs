@@ -6,20 +6,45 @@ pub mod errors;
 
 pub use errors::{ApiError, ErrorData, ErrorKind, ErrorObject};
 
+use crate::json::chain::BODY_PAGE_BYTES;
 use crate::json::schema::{Definitions, Schema};
 use crate::json::values::{Cursor, Decimal, HexBytes, Shown};
 use crate::json::{self, HeadEvent, Notice, TransactionEvent};
 use quorate_primitives::address::AccountId;
+use quorate_primitives::block::{BUNDLES_MAX, PAYLOAD_BYTES_MAX};
+use quorate_primitives::light::{FINALITY_BYTES_MAX, HANDOVER_BYTES_MAX, PROOF_BYTES_MAX};
 use quorate_primitives::state::AssetId;
+use quorate_primitives::transaction::{TRANSACTION_BYTES_MAX, TRANSACTION_BYTES_MIN};
 use quorate_primitives::{EpochNumber, Hash, Height};
 
-/// Most transactions in one `tx_submitMany`: of 1,000 bytes in hexadecimal on average, they would
-/// already fill twice the longest request.
+/// Longest request in bytes that a node takes by default and a client sends: seven of the longest
+/// transactions in hexadecimal, or [`SUBMIT_MANY_MAX`] of 500 bytes.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Longest answer in bytes that a node gives by default; a client reads one of twice that.
+pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most transactions in one `tx_submitMany`, if together they fit a request.
 pub const SUBMIT_MANY_MAX: usize = 1_000;
 /// Most keys in one `state_get`: 100 proofs of 20 KiB in hexadecimal just fit the longest answer.
 pub const STATE_KEYS_MAX: usize = 100;
 /// Most handovers in one `chain_getEpochs`: each takes at most 32 KiB, twice that in hexadecimal.
 pub const EPOCHS_MAX: u32 = 32;
+
+/// Bytes of JSON around what is counted below, rounded up.
+const AROUND_BYTES: usize = 4 * 1024;
+/// A transaction id between quotes, with its comma.
+const ID_BYTES: usize = 67;
+/// Most transactions in a block.
+const BLOCK_TRANSACTIONS_MAX: usize = PAYLOAD_BYTES_MAX / TRANSACTION_BYTES_MIN;
+
+const _: () = {
+    assert!(2 * TRANSACTION_BYTES_MAX + AROUND_BYTES <= REQUEST_BYTES_MAX);
+    assert!(SUBMIT_MANY_MAX * (2 * 500 + 3) + AROUND_BYTES <= REQUEST_BYTES_MAX);
+    assert!(2 * (STATE_KEYS_MAX * PROOF_BYTES_MAX + FINALITY_BYTES_MAX) + AROUND_BYTES <= RESPONSE_BYTES_MAX);
+    assert!(32 * (2 * HANDOVER_BYTES_MAX + 128) + AROUND_BYTES <= RESPONSE_BYTES_MAX && EPOCHS_MAX == 32);
+    let ids = (BLOCK_TRANSACTIONS_MAX + BUNDLES_MAX) * ID_BYTES;
+    assert!(BODY_PAGE_BYTES + ids + AROUND_BYTES <= RESPONSE_BYTES_MAX);
+};
+
 /// Most rows in a page.
 pub const PAGE_ROWS_MAX: u32 = 100;
 /// Longest wait of `tx_submitAndWait`, and the one used if none is given.

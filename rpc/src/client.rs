@@ -21,7 +21,7 @@ pub mod subscription;
 
 pub use subscription::Subscription;
 
-use crate::api::{ErrorKind, ErrorObject};
+use crate::api::{ErrorKind, ErrorObject, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::backend::{BlockAt, Bodies, Proofs};
 use crate::json::{
     AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Decimal, EpochsAnswer,
@@ -29,10 +29,10 @@ use crate::json::{
     Shown, StateAnswer, SubmitManyAnswer, Submitted, TransactionAnswer, TransactionStatus, ValidatorsAnswer,
 };
 
-/// Longest answer that is read, in bytes: twice what a node sends by default.
-const RESPONSE_BYTES_MAX: u32 = 8 * 1024 * 1024;
-/// Longest request that is sent, in bytes: what a node accepts by default.
-const REQUEST_BYTES_MAX: u32 = 1024 * 1024;
+/// Longest answer that is read, in bytes: twice what a node gives by default.
+fn read_bytes_max() -> u32 {
+    u32::try_from(2 * RESPONSE_BYTES_MAX).unwrap_or(u32::MAX)
+}
 
 /// Why a call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,9 @@ pub enum ClientError {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// Longer than any request that a node takes by default; it was not sent. Ask for less at a time.
+    #[error("a request of more than {REQUEST_BYTES_MAX} bytes, which is more than a node takes")]
+    RequestTooLarge,
     /// The node answered with an error.
     #[error("{url}: {error}")]
     Rpc {
@@ -79,7 +82,10 @@ impl ClientError {
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Rpc { error, .. } => error.kind(),
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } => None,
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Protocol { .. }
+            | Self::RequestTooLarge => None,
         }
     }
 
@@ -88,6 +94,7 @@ impl ClientError {
     pub fn is_node_fault(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } => true,
+            Self::RequestTooLarge => false,
             Self::Rpc { error, .. } => error.kind().is_none_or(ErrorKind::is_retryable),
         }
     }
@@ -147,8 +154,8 @@ impl Client {
     /// [`ClientError::Unreachable`] when the url cannot be one of a node.
     pub fn new(url: &str, timeout: Duration) -> Reply<Self> {
         let built = HttpClientBuilder::new()
-            .max_request_size(REQUEST_BYTES_MAX)
-            .max_response_size(RESPONSE_BYTES_MAX)
+            .max_request_size(u32::try_from(REQUEST_BYTES_MAX).unwrap_or(u32::MAX))
+            .max_response_size(read_bytes_max())
             // Each call has its own deadline, see `call_within`.
             .request_timeout(Duration::MAX)
             .connect_timeout(timeout)
@@ -196,10 +203,7 @@ fn classify(url: &str, error: RpcClientError) -> ClientError {
             Some(TransportError::Http(HttpError::Malformed | HttpError::TooLarge)) => {
                 ClientError::Protocol { url, reason: causes(&*reason) }
             }
-            Some(TransportError::RequestTooLarge) => ClientError::Protocol {
-                url,
-                reason: format!("a request of more than {REQUEST_BYTES_MAX} bytes"),
-            },
+            Some(TransportError::RequestTooLarge) => ClientError::RequestTooLarge,
             Some(_) | None => ClientError::Unreachable { url, reason: causes(&*reason) },
         },
         RpcClientError::RestartNeeded(reason) => ClientError::Unreachable { url, reason: causes(&*reason) },

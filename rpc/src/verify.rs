@@ -14,6 +14,7 @@ use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt, Verdict};
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, Parameters, StateGroup, StateKey};
 use quorate_primitives::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX};
+use quorate_primitives::validators::VALIDATORS_MAX;
 use quorate_primitives::{EpochNumber, Hash, Height};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -22,6 +23,9 @@ use crate::json::{self, HexBytes, TransactionState};
 
 /// Longest value of the state that a client reads, in bytes.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
+// The longest value is a set of validators, each with a key and two names of 32 bytes.
+const _: () = assert!(VALIDATORS_MAX * 104 + 4 <= VALUE_BYTES_MAX);
+
 /// Longest header or outcome in bytes.
 const HEADER_BYTES_MAX: usize = 1024;
 

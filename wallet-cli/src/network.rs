@@ -9,6 +9,9 @@ use crate::arguments::Settings;
 use crate::failure::{Exit, Failure};
 use crate::verify::Verifier;
 
+// A wallet can pin every network that nodes can found.
+const _: () = assert!(quorate_keystore::network::GENESIS_BYTES_MAX == quorate_genesis::GENESIS_BYTES_MAX);
+
 /// A network as it is pinned in the home.
 pub struct Network {
     /// Its name in this wallet.

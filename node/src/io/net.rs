@@ -17,8 +17,10 @@ mod task;
 
 use bytes::Bytes;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
+use quorate_primitives::bundle::BUNDLE_BYTES_MAX;
 use quorate_primitives::validators::VALIDATORS_MAX;
 use quorate_primitives::{Hash, PublicKey, SecretKey};
+use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
@@ -120,7 +122,9 @@ pub enum NetworkEvent {
 /// Longest gossiped message in bytes: the longest bundle and its frame.
 pub const GOSSIP_BYTES_MAX: usize = 320 * 1024;
 
-const _: () = assert!(quorate_primitives::bundle::BUNDLE_BYTES_MAX + 1_024 < GOSSIP_BYTES_MAX);
+// Gossip that has nobody to go to is sent as a frame.
+const _: () =
+    assert!(BUNDLE_BYTES_MAX + 1_024 < GOSSIP_BYTES_MAX && GOSSIP_BYTES_MAX <= PEER_MESSAGE_BYTES_MAX);
 
 /// Names a gossiped message: the hash of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Admitted, Answer, CheckTicket, Event, PeerMessage, Refusal};
+use quorate_rpc::api::{REQUEST_BYTES_MAX, SUBMIT_MANY_MAX};
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -37,6 +38,13 @@ const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 const SUBMISSIONS_MAX: usize = 16_384;
 /// Most bytes of them.
 const SUBMISSION_BYTES_MAX: usize = 32 * 1024 * 1024;
+// A full answer, or a full request of transactions, always finds room when nothing else waits.
+const _: () = {
+    assert!(ANSWER_BYTES_MAX <= JOB_BYTES_MAX);
+    assert!(SUBMIT_MANY_MAX <= SUBMISSIONS_MAX);
+    assert!(REQUEST_BYTES_MAX / 2 <= SUBMISSION_BYTES_MAX);
+};
+
 /// Most transactions in one batch: about 20 ms of one core.
 const BATCH_MAX: usize = 512;
 /// Most keys that a thread remembers as points of the curve, about 16 MiB of them.

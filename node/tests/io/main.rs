@@ -4,4 +4,5 @@
 mod cluster;
 mod journal;
 mod net;
+mod sizes;
 mod verify;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 /// Every wait ends here with a failed test instead of a hanging one.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 fn secret(number: u8) -> SecretKey {
     SecretKey::from_seed(&Zeroizing::new([number; 32]))
@@ -35,14 +35,14 @@ fn members(numbers: impl IntoIterator<Item = u8>) -> Membership {
 }
 
 /// One network and what it received.
-struct Node {
-    key: PublicKey,
-    network: Network,
+pub(crate) struct Node {
+    pub(crate) key: PublicKey,
+    pub(crate) network: Network,
     events: mpsc::UnboundedReceiver<NetworkEvent>,
 }
 
 #[derive(Clone)]
-struct Plan {
+pub(crate) struct Plan {
     chain: Hash,
     members: Membership,
     observers: Vec<PublicKey>,
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// The first event that `wanted` turns into something.
-    async fn until<T>(&mut self, wanted: impl Fn(NetworkEvent) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, wanted: impl Fn(NetworkEvent) -> Option<T>) -> T {
         let found = async {
             loop {
                 let event = self.events.recv().await.expect("the network task ended");
@@ -102,7 +102,7 @@ impl Node {
             .await;
     }
 
-    async fn frame(&mut self) -> (PublicKey, Vec<u8>) {
+    pub(crate) async fn frame(&mut self) -> (PublicKey, Vec<u8>) {
         self.until(|event| match event {
             NetworkEvent::Frame { from, content } => Some((from, content)),
             _ => None,
@@ -116,7 +116,7 @@ impl Node {
 }
 
 /// Starts validators 1 to `count`, each of which dials those before it, and waits for all connections.
-async fn cluster(count: u8) -> (Vec<Node>, Plan) {
+pub(crate) async fn cluster(count: u8) -> (Vec<Node>, Plan) {
     let mut plan = plan(count);
     let mut nodes: Vec<Node> = Vec::new();
     for number in 1..=count {
@@ -185,7 +185,7 @@ async fn a_question_gets_the_answer_to_it() {
     assert_eq!(answered(&mut nodes[0]).await, (77, Some(answer)));
 }
 
-async fn answered(node: &mut Node) -> (u64, Option<Vec<u8>>) {
+pub(crate) async fn answered(node: &mut Node) -> (u64, Option<Vec<u8>>) {
     node.until(|event| match event {
         NetworkEvent::Answered { request, content, .. } => Some((request, content)),
         _ => None,

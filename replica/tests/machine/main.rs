@@ -12,5 +12,6 @@ mod network;
 mod pool;
 mod scenarios;
 mod seeds;
+mod sizes;
 mod solo;
 mod world;

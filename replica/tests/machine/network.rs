@@ -107,7 +107,8 @@ pub(crate) fn candidate(index: usize) -> Validator {
     }
 }
 
-fn act_as(
+/// What a payer does.
+pub(crate) fn act_as(
     chain: Hash,
     (from, until_ms): (u8, u64),
     number: u64,

@@ -4,7 +4,7 @@ use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use quorate_primitives::Hash;
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, Named, RESPONSE_BYTES_MAX, Reply, classify};
+use super::{Client, ClientError, Named, Reply, classify, read_bytes_max};
 use crate::api::{Method, Style};
 use crate::json::{Cursor, End, HeadEvent, Notice, Shown, TransactionEvent};
 
@@ -83,7 +83,7 @@ impl Client {
         // `http` becomes `ws`, and so `https` becomes `wss`.
         let url = self.url.replacen("http", "ws", 1);
         let connection = WsClientBuilder::new()
-            .max_response_size(RESPONSE_BYTES_MAX)
+            .max_response_size(read_bytes_max())
             .max_buffer_capacity_per_subscription(BUFFERED_MESSAGES)
             .connection_timeout(self.timeout)
             .request_timeout(self.timeout)

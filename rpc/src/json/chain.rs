@@ -3,6 +3,7 @@ use quorate_primitives::block;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::state::Parameters;
 use quorate_primitives::{EpochNumber, Hash, Height, View};
+use std::io::{self, Write};
 
 use super::evidence::Accusation;
 use super::proof::Finality;
@@ -10,9 +11,10 @@ use super::schema::object;
 use super::transaction::Transaction;
 use super::values::{Decimal, HexBytes, Shown, Time};
 
-/// Most canonical bytes of bundles in one page of a block's bodies. In JSON a byte takes at most six,
-/// so a page stays below the longest answer of 4 MiB; a single bundle always fits.
-pub const BODY_PAGE_BYTES: usize = 512 * 1024;
+/// Most bytes of JSON of bundles in one page of a block's bodies, unless it is a single one. The ids of all
+/// transactions of a full block fit the longest answer beside it. They also fit beside the longest bundle of
+/// the shortest actions, which takes 2.7 MiB of JSON: eleven times its canonical bytes.
+pub const BODY_PAGE_BYTES: usize = 5 * 512 * 1024;
 
 object! {
     /// What a client must know about the network before anything else.
@@ -251,6 +253,29 @@ impl From<&Bundle> for BundleBody {
     }
 }
 
+/// Counts what is written to it.
+#[derive(Default)]
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes of a bundle in JSON.
+fn shown_bytes(body: &BundleBody) -> usize {
+    let mut length = Length::default();
+    // Nothing here refuses to be counted or to be written.
+    let _ = serde_json::to_writer(&mut length, body);
+    length.0
+}
+
 /// One page of a block's bodies, and where the next one starts.
 #[must_use]
 pub fn body_page(bundles: &[Bundle], from: u32) -> (Vec<BundleBody>, Option<u32>) {
@@ -258,11 +283,12 @@ pub fn body_page(bundles: &[Bundle], from: u32) -> (Vec<BundleBody>, Option<u32>
     let mut bytes = 0_usize;
     let start = usize::try_from(from).unwrap_or(usize::MAX);
     for (position, bundle) in bundles.iter().enumerate().skip(start) {
-        bytes = bytes.saturating_add(bundle.size());
+        let body = BundleBody::from(bundle);
+        bytes = bytes.saturating_add(shown_bytes(&body));
         if !page.is_empty() && bytes > BODY_PAGE_BYTES {
             return (page, u32::try_from(position).ok());
         }
-        page.push(BundleBody::from(bundle));
+        page.push(body);
     }
     (page, None)
 }

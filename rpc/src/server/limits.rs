@@ -1,7 +1,9 @@
 //! How much a client may ask for, and for how long.
 use std::time::Duration;
 
-use crate::api::{PAGE_ROWS_MAX, STATE_KEYS_MAX, SUBMIT_MANY_MAX, WAIT_MS_MAX};
+use crate::api::{
+    PAGE_ROWS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, STATE_KEYS_MAX, SUBMIT_MANY_MAX, WAIT_MS_MAX,
+};
 use crate::json::ApiLimits;
 use quorate_primitives::transaction::TRANSACTION_BYTES_MAX;
 
@@ -52,8 +54,8 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(15),
             wait_max: Duration::from_millis(u64::from(WAIT_MS_MAX)),
             write_stall: Duration::from_secs(10),
-            request_bytes: 1024 * 1024,
-            response_bytes: 4 * 1024 * 1024,
+            request_bytes: small(REQUEST_BYTES_MAX),
+            response_bytes: small(RESPONSE_BYTES_MAX),
             batch_calls: 50,
             json_depth: 32,
             calls_in_flight: 32,
@@ -66,6 +68,10 @@ impl Default for Limits {
     }
 }
 
+fn small(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
 /// Nesting of a request around its parameters: the batch and the call.
 const ENVELOPE_DEPTH: u32 = 2;
 
@@ -73,7 +79,6 @@ impl Limits {
     /// The bounds that clients should know.
     #[must_use]
     pub fn for_clients(&self) -> ApiLimits {
-        let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         ApiLimits {
             request_bytes_max: self.request_bytes,
             response_bytes_max: self.response_bytes,

@@ -3,6 +3,9 @@
 //! Nobody waits to put something in: when a lane is full, the newcomer is refused, and its sender
 //! says what that means. The replica takes some of each lane in turn, so that no lane starves.
 use quorate_primitives::PublicKey;
+use quorate_primitives::block::ANSWER_BYTES_MAX;
+use quorate_primitives::transaction::TRANSACTION_BYTES_MAX;
+use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -51,6 +54,13 @@ impl Lane {
         }
     }
 }
+
+// Whatever the network or a client may send fits into its empty lane.
+const _: () = {
+    assert!(PEER_MESSAGE_BYTES_MAX <= Lane::Protocol.bound().bytes);
+    assert!(ANSWER_BYTES_MAX <= Lane::Bulk.bound().bytes);
+    assert!(TRANSACTION_BYTES_MAX <= Lane::Client.bound().bytes);
+};
 
 struct Waiting<T> {
     item: T,

@@ -33,6 +33,9 @@ use super::frame;
 const QUEUE_FRAMES_MAX: usize = 1_024;
 /// Most bytes that wait for one peer: several of the longest messages.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+// The longest message is never thrown out of an empty queue.
+const _: () = assert!(PEER_MESSAGE_BYTES_MAX <= QUEUE_BYTES_MAX);
+
 /// Frames are written together up to this many bytes.
 const WRITE_BYTES: usize = 64 * 1024;
 /// A peer that takes no bytes for so long is gone.
