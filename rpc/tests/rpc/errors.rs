@@ -6,6 +6,7 @@ use quorate_rpc::json::HexBytes;
 use quorate_rpc::{Client, ClientError, Limits};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::fake::{FATES, serve};
@@ -66,6 +67,22 @@ async fn of_many_transactions_the_good_are_taken_and_the_bad_named() {
         result["results"].as_array().unwrap().iter().map(|one| one["error"]["code"].clone()).collect();
     assert_eq!(codes, [Value::Null, json!(2001), json!(2001), json!(2001), json!(2002), Value::Null]);
     assert_eq!(result["results"][4]["tx_id"], unsigned.id().to_string());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_takes_nothing_refuses_a_submission_before_it_reads_it() {
+    let (server, fake) = serve(Limits::default()).await;
+    fake.is_busy.store(true, Ordering::Relaxed);
+    let good = HexBytes::of(&fake.transfer(0, 2_000));
+    for (method, params) in [("tx_submit", json!([good])), ("tx_submitMany", json!(["never read"]))] {
+        let answer = call(server.address(), method, params).await;
+        let data = &answer["error"]["data"];
+        assert_eq!((&data["name"], &data["retry_after_ms"]), (&json!("busy"), &json!("125")), "{answer}");
+    }
+    fake.is_busy.store(false, Ordering::Relaxed);
+    let answer = call(server.address(), "tx_submit", json!([good])).await;
+    assert!(answer["result"].is_object(), "{answer}");
     server.stop().await;
 }
 

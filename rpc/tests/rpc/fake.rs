@@ -25,6 +25,7 @@ use quorate_rpc::{Limits, Server, Settings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -40,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) tip: watch::Sender<u64>,
     /// Open event streams.
     pub(crate) streams: Arc<watch::Sender<usize>>,
+    /// Whether it takes no transactions.
+    pub(crate) is_busy: AtomicBool,
 }
 
 /// What a transaction with this first byte of the nonce meets when it is submitted.
@@ -155,6 +158,7 @@ impl Fake {
             key,
             tip: watch::Sender::new(1),
             streams: Arc::new(watch::Sender::new(0)),
+            is_busy: AtomicBool::new(false),
         }
     }
 
@@ -352,6 +356,10 @@ impl Backend for Fake {
             evidence: Vec::new(),
             proof: finality.map(|finality| json::GroupEvidence::new(finality, &[], &proof)),
         })
+    }
+
+    fn busy_ms(&self) -> Option<u64> {
+        self.is_busy.load(Ordering::Relaxed).then_some(125)
     }
 
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
