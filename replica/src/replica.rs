@@ -182,11 +182,13 @@ impl Replica {
 
     /// Whether the next block to execute is that of the current view, and the next view is this replica's. Then
     /// the block waits until the view is over: it can be built on before it is executed, and everybody waits
-    /// for the proposal, while one finalize vote that comes later is hardly missed.
+    /// for the proposal, while one finalize vote that comes later is hardly missed. Nothing waits that is known
+    /// to be final.
     fn is_about_to_lead(&self) -> bool {
         let view = self.engine.view();
         let next = self.chain.next_to_execute().and_then(|id| self.chain.get(&id));
-        self.me.is_some()
+        self.finals.is_empty()
+            && self.me.is_some()
             && self.me == Some(self.members.leader(view.next()))
             && next.is_some_and(|block| block.header.view == view)
     }

@@ -1,5 +1,6 @@
 //! The command `quorate simulate wide`.
 use clap::Args;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 
 use super::{Plan, Report, WideOptions, plot};
@@ -149,7 +150,8 @@ pub fn run(arguments: &WideArguments, out: &mut dyn Write) -> Result<Ending, Sim
         }
     }
     if let Some(path) = &arguments.plot {
-        std::fs::write(path, plot::svg(&reports))
+        File::create(path)
+            .and_then(|mut file| file.write_all(plot::svg(&reports).as_bytes()))
             .map_err(|error| SimulateError::File(format!("--plot {}: {error}", path.display())))?;
     }
     Ok(ending)

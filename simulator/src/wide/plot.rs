@@ -31,7 +31,7 @@ fn curves() -> [Curve; 5] {
 pub fn svg(reports: &[Report]) -> String {
     let most = curves().into_iter().flat_map(|(_, _, of)| reports.iter().map(of)).max().unwrap_or_default();
     let ms_max = most.div_ceil(GRID_MS * 1_000).max(1) * GRID_MS;
-    let count_max = reports.iter().map(|report| count(report)).max().unwrap_or(1).max(1);
+    let count_max = reports.iter().map(count).max().unwrap_or(1).max(1);
     let right = WIDTH - NAMES;
     let x = |count: u64| MARGIN + count * (right - MARGIN) / count_max;
     let y = |us: u64| HEIGHT - MARGIN - us * (HEIGHT - 2 * MARGIN) / (ms_max * 1_000);
@@ -75,4 +75,24 @@ pub fn svg(reports: &[Report]) -> String {
 
 fn count(report: &Report) -> u64 {
     u64::try_from(report.validators).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wide::tests::{measured, plan};
+
+    #[test]
+    fn every_point_lies_within_the_axes() {
+        let drawing = svg(&[measured(&plan(8))]);
+        let points = drawing.lines().filter_map(|line| line.strip_prefix("<polyline points=\""));
+        let points: Vec<&str> = points.map(|line| line.split('"').next().unwrap()).collect();
+        assert_eq!(points.len(), curves().len());
+        for point in points {
+            let (x, y) = point.split_once(',').unwrap();
+            let (x, y): (u64, u64) = (x.parse().unwrap(), y.parse().unwrap());
+            assert!((MARGIN..=WIDTH - NAMES).contains(&x), "{point}");
+            assert!((MARGIN..=HEIGHT - MARGIN).contains(&y), "{point}");
+        }
+    }
 }

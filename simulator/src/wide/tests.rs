@@ -17,7 +17,8 @@ pub(super) fn options() -> WideOptions {
     }
 }
 
-fn plan(seed: u64) -> Plan {
+/// Seven validators, a little load and three seconds.
+pub(super) fn plan(seed: u64) -> Plan {
     Plan {
         seed,
         validators: 7,
@@ -29,7 +30,8 @@ fn plan(seed: u64) -> Plan {
     }
 }
 
-fn measured(plan: &Plan) -> Report {
+/// What a run shows that no checker objects to.
+pub(super) fn measured(plan: &Plan) -> Report {
     run(plan, |_, _| ()).unwrap()
 }
 
