@@ -28,7 +28,7 @@ use crate::world::World;
 pub use lines::{Lines, Traffic};
 pub use load::Load;
 pub use regions::{REGIONS, floor_us, one_way_us, region_of};
-pub use report::{Percentiles, Report};
+pub use report::{Percentiles, Rates, Report};
 
 use report::Window;
 
