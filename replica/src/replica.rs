@@ -172,13 +172,28 @@ impl Replica {
         let voted = self.me.is_some();
         self.dispatch(event);
         self.run();
-        self.arm_execute();
+        if !self.is_about_to_lead() {
+            self.arm_execute();
+        }
         self.arm_fetch();
         if !voted && self.me.is_none() {
             // Who does not vote has nothing to remember but that it forgot.
             self.out.journal.clear();
         }
         std::mem::take(&mut self.out)
+    }
+
+    /// Whether the next block to execute is that of the current view, and the next view is this replica's. Then
+    /// the block waits until the view is over: it can be built on before it is executed, and everybody waits
+    /// for the proposal, while one finalize vote that comes later is hardly missed. Nothing waits that is known
+    /// to be final.
+    fn is_about_to_lead(&self) -> bool {
+        let view = self.engine.view();
+        let next = self.chain.next_to_execute().and_then(|id| self.chain.get(&id));
+        self.finals.is_empty()
+            && self.me.is_some()
+            && self.me == Some(self.members.leader(view.next()))
+            && next.is_some_and(|block| block.header.view == view)
     }
 
     /// The ledger, for readers.
@@ -209,6 +224,15 @@ impl Replica {
     #[must_use]
     pub fn farthest_vote(&self) -> View {
         self.engine.farthest_vote()
+    }
+
+    /// Transactions of the block that [`Timer::Execute`] would execute now; 0 if there is none. For those
+    /// who model how long that takes.
+    #[must_use]
+    pub fn transactions_to_execute(&self) -> usize {
+        let next = self.chain.next_to_execute().and_then(|id| self.chain.get(&id));
+        let bundles = next.into_iter().flat_map(|block| block.bundles.values());
+        bundles.fold(0, |sum: usize, bundle| sum.saturating_add(bundle.transactions().len()))
     }
 
     /// A glance for operators.

@@ -23,7 +23,7 @@ use crate::random::{Dice, Stream};
 use crate::signatures::Presigned;
 use crate::time::{BEGIN_MS, Moment};
 
-use workload::{Order, nonce};
+pub(crate) use workload::{Order, nonce, unsigned};
 
 /// Final transactions that may be handed in again.
 const REMEMBERED_MAX: usize = 64;

@@ -4,7 +4,7 @@
 //! error. The clock is read to show progress and to end a campaign that was given minutes; it decides
 //! nothing inside a run.
 #![expect(clippy::disallowed_types, reason = "progress and the end of a campaign are about real time")]
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +20,7 @@ use crate::options::Profile;
 use crate::run::{Report, ReportLine};
 use crate::shrink::shrink;
 use crate::swarm::Wishes;
+use crate::wide::command::{self as wide, WideArguments};
 
 /// Seeds of a campaign that was given neither a number nor a time.
 const SEEDS_DEFAULT: u64 = 100;
@@ -33,7 +34,10 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 /// Exit codes: 0 all runs passed, 1 a property failed, 2 the command line is not understood, 3 nothing was
 /// proven because something that must be tried never happened.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct SimulateArguments {
+    #[command(subcommand)]
+    measure: Option<Measure>,
     /// The first seed.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -73,6 +77,12 @@ pub struct SimulateArguments {
     failures: PathBuf,
 }
 
+/// What is measured in place of a hunt.
+#[derive(Clone, Debug, Subcommand)]
+enum Measure {
+    Wide(Box<WideArguments>),
+}
+
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -104,6 +114,9 @@ fn unwritable(error: impl std::fmt::Display) -> SimulateError {
 /// # Errors
 /// [`SimulateError`] if the arguments do not fit together, or a file cannot be used.
 pub fn run(arguments: &SimulateArguments, out: &mut dyn Write) -> Result<Ending, SimulateError> {
+    if let Some(Measure::Wide(arguments)) = &arguments.measure {
+        return wide::run(arguments, out);
+    }
     if let Some(path) = &arguments.replay {
         let bundle = Bundle::read(path).map_err(|error| SimulateError::File(error.to_string()))?;
         return one(arguments, &bundle.task, out);

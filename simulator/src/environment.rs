@@ -3,7 +3,7 @@
 //! A node never touches another: it puts what it does on the agenda, and the [world](crate::world) hands
 //! it over when its time has come.
 use quorate_primitives::PublicKey;
-use quorate_replica::{CheckTicket, Committed, Timer};
+use quorate_replica::{CheckTicket, Committed, Event, Timer};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
@@ -21,6 +21,7 @@ use crate::random::{Dice, Stream};
 use crate::signatures::Memo;
 use crate::time::Moment;
 use crate::trace::{Trace, What, Whom};
+use crate::wide::Lines;
 use crate::wire::Packet;
 
 /// Most steps of all replicas together at one moment.
@@ -31,6 +32,13 @@ const STEPS_AT_ONCE_MAX: u32 = 200_000;
 pub enum Parcel {
     /// A message that expects no answer.
     Message(Rc<Packet>),
+    /// A message that its receivers pass on.
+    Gossip {
+        /// Names the message in the whole run.
+        number: u64,
+        /// The message.
+        packet: Rc<Packet>,
+    },
     /// A question.
     Question {
         /// Names the question at the asker, in the life in which it asked.
@@ -50,15 +58,20 @@ pub enum Parcel {
 }
 
 impl Parcel {
-    fn packet(&self) -> &Rc<Packet> {
+    /// Its bytes.
+    pub(crate) fn packet(&self) -> &Rc<Packet> {
         match self {
-            Self::Message(packet) | Self::Question { packet, .. } | Self::Answer { packet, .. } => packet,
+            Self::Message(packet)
+            | Self::Gossip { packet, .. }
+            | Self::Question { packet, .. }
+            | Self::Answer { packet, .. } => packet,
         }
     }
 
     fn with(&self, packet: Rc<Packet>) -> Self {
         match self {
             Self::Message(_) => Self::Message(packet),
+            Self::Gossip { number, .. } => Self::Gossip { number: *number, packet },
             Self::Question { request, life, .. } => Self::Question { request: *request, life: *life, packet },
             Self::Answer { request, .. } => Self::Answer { request: *request, packet },
         }
@@ -77,6 +90,35 @@ pub enum Happening {
         from: usize,
         /// What it is.
         parcel: Parcel,
+    },
+    /// All bytes of a parcel have come over the line of a node.
+    Landed {
+        /// Which node.
+        to: usize,
+        /// In which of its lives it was sent to it.
+        life: u64,
+        /// Who sent it.
+        from: usize,
+        /// What it is.
+        parcel: Parcel,
+    },
+    /// The transactions that came with an event are proven.
+    Proven {
+        /// Which node.
+        node: usize,
+        /// In which of its lives.
+        life: u64,
+        /// What it then takes in.
+        event: Box<Event>,
+        /// What it then passes on.
+        gossip: Option<Parcel>,
+    },
+    /// The thread of a replica has done its work.
+    Worked {
+        /// Which node.
+        node: usize,
+        /// In which of its lives.
+        life: u64,
     },
     /// A timer of a node fires, unless it was set again.
     Timer {
@@ -125,6 +167,8 @@ pub enum Happening {
     },
     /// A client does something.
     Client(usize),
+    /// The next transfer of the load is handed in.
+    Offer,
     /// Somebody asks a node for something and verifies the answer.
     Read,
     /// Something is decided about who validates.
@@ -234,9 +278,11 @@ impl Environment {
             by_key.entry(*key).or_default().push(node);
         }
         let seed = options.seed;
+        let mut network = Network::new(options.network.clone(), keys.len(), seed);
+        network.wide = options.wide.clone().map(|wide| Lines::new(wide, keys.len(), seed));
         Self {
             now: Moment::ZERO,
-            network: Network::new(options.network.clone(), keys.len(), seed),
+            network,
             memo: Memo::new(Dice::new(seed, Stream::Signatures)),
             trace,
             marks: Marks::new(),
@@ -314,7 +360,7 @@ impl Environment {
 
     /// Sends a parcel to a node.
     pub fn send(&mut self, from: usize, to: usize, parcel: &Parcel) {
-        match self.network.route(from, to, self.now) {
+        match self.network.route(from, to, parcel.packet().bytes().len(), self.now) {
             Route::Lost(why) => self.marks.hit(why),
             Route::Arrives { at, again, is_corrupt } => {
                 let parcel = if is_corrupt { self.corrupted(parcel) } else { parcel.clone() };

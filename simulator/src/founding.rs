@@ -113,8 +113,10 @@ fn draft(options: &Options) -> Draft {
     if options.epoch_length > 0 {
         draft.parameters.epoch_length = options.epoch_length;
     }
-    // The least that is allowed, so that blocks can be too large.
-    draft.parameters.payload_bytes_max = 262_144;
+    if options.wide.is_none() {
+        // The least that is allowed, so that blocks can be too large.
+        draft.parameters.payload_bytes_max = 262_144;
+    }
     draft.organisation("acme", "Acme", "payer0");
     draft.organisation("globex", "Globex", "payer1");
     for index in 0..options.validators {
@@ -171,7 +173,7 @@ pub fn settings(options: &Options) -> Settings {
     }
 }
 
-type FoundingKey = (usize, usize, usize, u64);
+type FoundingKey = (usize, usize, usize, u64, bool);
 
 /// What the runs of one thread share: founding documents and signed payments. Nothing of it depends on a
 /// seed.
@@ -197,7 +199,8 @@ impl Workshop {
     /// The network of a run.
     #[must_use]
     pub fn founding(&self, options: &Options) -> Rc<Founding> {
-        let key = (options.validators, options.observers, options.clients.accounts, options.epoch_length);
+        let Options { validators, observers, epoch_length, .. } = *options;
+        let key = (validators, observers, options.clients.accounts, epoch_length, options.wide.is_some());
         let mut known = self.foundings.borrow_mut();
         Rc::clone(known.entry(key).or_insert_with(|| Rc::new(Founding::new(options))))
     }

@@ -32,6 +32,7 @@ pub mod swarm;
 pub mod time;
 pub mod trace;
 pub mod twins;
+pub mod wide;
 pub mod wire;
 pub mod world;
 #[cfg(feature = "zoo")]

@@ -6,6 +6,7 @@
 use crate::options::{NetworkOptions, PartitionShape};
 use crate::random::{Dice, Stream};
 use crate::time::Moment;
+use crate::wide::Lines;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Network {
     lanes: Vec<Lane>,
     /// Links that packets pass through without harm, once healed.
     is_gentle: bool,
+    /// What a network around the world is made of.
+    pub wide: Option<Lines>,
 }
 
 impl Network {
@@ -56,7 +59,7 @@ impl Network {
     #[must_use]
     pub fn new(options: NetworkOptions, size: usize, seed: u64) -> Self {
         let lanes = vec![Lane::default(); size.saturating_mul(size)];
-        Self { options, dice: Dice::new(seed, Stream::Network), size, lanes, is_gentle: false }
+        Self { options, dice: Dice::new(seed, Stream::Network), size, lanes, is_gentle: false, wide: None }
     }
 
     fn position(&self, from: usize, to: usize) -> usize {
@@ -85,8 +88,8 @@ impl Network {
 
     // Packets.
 
-    /// What becomes of a packet that is sent now.
-    pub fn route(&mut self, from: usize, to: usize, now: Moment) -> Route {
+    /// What becomes of a packet of so many bytes that is sent now.
+    pub fn route(&mut self, from: usize, to: usize, bytes: usize, now: Moment) -> Route {
         let Lane { is_cut, is_open, in_flight, clogged_until, last_arrival, .. } = *self.see(from, to);
         if !is_open {
             return Route::Lost("not connected");
@@ -100,7 +103,10 @@ impl Network {
         if self.options.link_packets_max > 0 && in_flight >= self.options.link_packets_max {
             return Route::Lost("link full");
         }
-        let way = self.way();
+        let way = match &mut self.wide {
+            Some(lines) => lines.send((from, to), bytes, now, &mut self.dice),
+            None => self.way(),
+        };
         let mut at = now.max(clogged_until).after_micros(way);
         let overtakes = !self.is_gentle && self.dice.chance(self.options.reorder_permille);
         if !overtakes {

@@ -9,6 +9,7 @@ mod drive;
 mod effects;
 mod filtered;
 mod gate;
+mod labour;
 
 use quorate_ledger::store::{Memory, StoreError};
 use quorate_ledger::{Ledger, ledger::OpenError};
@@ -35,6 +36,7 @@ pub use api::Asker;
 
 use api::Api;
 use gate::Gate;
+use labour::Labour;
 
 /// Most events that wait for a replica; of more, the newcomers are dropped, as by a real node.
 const INBOX_MAX: usize = 4_096;
@@ -71,6 +73,7 @@ pub struct Node {
     /// What its interface says of it, once it has run.
     served: Option<Arc<Served>>,
     running: Option<Box<Running>>,
+    labour: Labour,
 }
 
 /// A replica in memory, and what its driver holds.
@@ -90,6 +93,10 @@ struct Running {
     effects: VecDeque<Effect>,
     /// The disk is at work.
     is_writing: bool,
+    /// The thread is at work, for as long as the options say that it takes.
+    is_working: bool,
+    /// What was gathered cannot wait for more.
+    is_urgent: bool,
     /// Nobody was heard of yet in this life.
     is_restoring: bool,
     has_committed: bool,
@@ -137,6 +144,7 @@ impl Node {
             filter: None,
             served: None,
             running: None,
+            labour: Labour::default(),
         }
     }
 
@@ -179,7 +187,9 @@ impl Node {
     /// Whether it has anything in hand: until then its state may be in the midst of something.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_writing || !running.due.is_empty())
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.is_writing || running.is_working || !running.due.is_empty())
     }
 
     /// Starts the replica from what the disks hold. Nothing happens if it runs already.
@@ -246,6 +256,8 @@ impl Node {
             encoded: Vec::new(),
             effects: VecDeque::new(),
             is_writing: false,
+            is_working: false,
+            is_urgent: false,
             is_restoring: true,
             has_committed: false,
             ledger_synced: env.now,

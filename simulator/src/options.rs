@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::wide::WideOptions;
+
 /// Which mixture of faults a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,7 +93,7 @@ pub struct Options {
     pub seed: u64,
     /// Where the options came from.
     pub profile: Profile,
-    /// Validators. Range: 1 to 21.
+    /// Validators. Range: 1 to 21; to 128 around the world.
     pub validators: usize,
     /// Nodes that follow without voting.
     pub observers: usize,
@@ -121,6 +123,9 @@ pub struct Options {
     pub reads: ReadOptions,
     /// Validators that do not follow the protocol: slot and name of the program.
     pub puppets: Vec<Assignment>,
+    /// What a network around the world is made of; nothing for one in which everybody is as far from everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wide: Option<WideOptions>,
 }
 
 /// A validator that does not follow the protocol, or not only.

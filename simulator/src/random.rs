@@ -33,6 +33,8 @@ pub enum Stream {
     /// What is read from the nodes, and how answers and requests are damaged; decides nothing that the
     /// validators see.
     Readers = 12,
+    /// The load and the gossip of a network around the world.
+    Wide = 13,
 }
 
 /// A source of randomness. The same seed and stream give the same draws on every machine.

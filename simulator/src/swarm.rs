@@ -376,6 +376,7 @@ pub fn calm(seed: u64, profile: Profile) -> Options {
         clients: calm_clients(),
         reads: reads(seed, profile),
         puppets: Vec::new(),
+        wide: None,
     }
 }
 

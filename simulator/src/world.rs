@@ -23,6 +23,7 @@ use crate::random::{Dice, Stream};
 use crate::readers::Readers;
 use crate::time::Moment;
 use crate::trace::Trace;
+use crate::wide::Load;
 
 /// How often it is looked whether all is well, in ms.
 const INSPECT_MS: u64 = 100;
@@ -62,6 +63,8 @@ pub struct World {
     pub governing: Governing,
     /// What breaks.
     pub faults: Schedule,
+    /// Transfers that are handed in at a rate, and when they were final.
+    pub load: Option<Load>,
     clock_dice: Dice,
     events: u64,
     copies: Vec<Option<breaking::Copy>>,
@@ -95,6 +98,7 @@ impl World {
             readers: Readers::new(&options, &env.founding),
             governing: Governing::new(options.seed, options.governing_mean_ms),
             faults: Schedule::new(&options),
+            load: options.wide.as_ref().map(|wide| Load::new(wide, options.seed, Rc::clone(&env.founding))),
             clock_dice: Dice::new(options.seed, Stream::Clocks),
             events: 0,
             env,
@@ -158,6 +162,9 @@ impl World {
             let at = self.clients.next_wake(client, self.env.now);
             self.env.schedule(at, Happening::Client(client));
         }
+        if let Some(load) = &self.load {
+            self.env.schedule(load.next_at(), Happening::Offer);
+        }
         if let Some(at) = self.governing.next(self.env.now) {
             self.env.schedule(at, Happening::Govern);
         }
@@ -192,8 +199,27 @@ impl World {
         match happening {
             Happening::Arrival { to, life, from, parcel } => {
                 env.network.arrived(from, to);
+                let bytes = parcel.packet().bytes().len();
+                let lines = env.network.wide.as_mut();
+                if let Some(at) = lines.and_then(|lines| lines.land(to, bytes, env.now)) {
+                    env.schedule(at, Happening::Landed { to, life, from, parcel });
+                } else if env.lives.get(to) == Some(&life) {
+                    nodes[to].receive(env, from, parcel);
+                }
+            }
+            Happening::Landed { to, life, from, parcel } => {
                 if env.lives.get(to) == Some(&life) {
                     nodes[to].receive(env, from, parcel);
+                }
+            }
+            Happening::Proven { node, life, event, gossip } => {
+                if env.lives.get(node) == Some(&life) {
+                    nodes[node].proven(env, *event, gossip);
+                }
+            }
+            Happening::Worked { node, life } => {
+                if env.lives.get(node) == Some(&life) {
+                    nodes[node].worked(env);
                 }
             }
             Happening::Timer { node, timer, armed } => nodes[node].fire(env, timer, armed),
@@ -214,6 +240,7 @@ impl World {
                 self.notice(node, peer, generation, certain);
             }
             Happening::Client(client) => self.client(client),
+            Happening::Offer => self.offer(),
             Happening::Read => self.read(),
             Happening::Govern => self.govern(),
             Happening::Fault(fault) => self.strike(fault),

@@ -8,6 +8,7 @@ mod epochs;
 mod guard;
 mod hostile;
 mod judging;
+mod leading;
 mod network;
 mod pool;
 mod scenarios;

@@ -6,9 +6,16 @@ use quorate_primitives::validators::ValidatorSet;
 use crate::signatures::Memo;
 
 /// Votes that make a certificate, by the number of validators: `n − f` with `f = ⌊(n − 1) / 3⌋`.
-const QUORUMS: [usize; 22] = [0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 15];
+#[rustfmt::skip]
+const QUORUMS: [usize; 129] = [
+    0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 15, 15, 16, 17, 17, 18, 19, 19,
+    20, 21, 21, 22, 23, 23, 24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 31, 31, 32, 33, 33, 34, 35, 35, 36, 37,
+    37, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 45, 46, 47, 47, 48, 49, 49, 50, 51, 51, 52, 53, 53, 54,
+    55, 55, 56, 57, 57, 58, 59, 59, 60, 61, 61, 62, 63, 63, 64, 65, 65, 66, 67, 67, 68, 69, 69, 70, 71, 71,
+    72, 73, 73, 74, 75, 75, 76, 77, 77, 78, 79, 79, 80, 81, 81, 82, 83, 83, 84, 85, 85, 86,
+];
 
-/// Votes that make a certificate. Range: 1 to 21 validators; nothing suffices beyond.
+/// Votes that make a certificate. Range: 1 to 128 validators; nothing suffices beyond.
 #[must_use]
 pub fn quorum(validators: usize) -> usize {
     QUORUMS.get(validators).copied().unwrap_or(usize::MAX)

@@ -20,14 +20,17 @@ const VARIETIES: u64 = 16;
 const WRONGS: u64 = 8;
 
 /// A transaction to be made.
-pub(super) struct Order {
-    pub(super) payer: usize,
-    pub(super) nonce: Nonce,
-    pub(super) valid_until: Timestamp,
+pub(crate) struct Order {
+    /// The number of the account that pays.
+    pub(crate) payer: usize,
+    /// What tells it from the others of the account.
+    pub(crate) nonce: Nonce,
+    /// Until when it may become final.
+    pub(crate) valid_until: Timestamp,
 }
 
 /// A nonce that tells the payments of one payer apart.
-pub(super) fn nonce(number: u64) -> Nonce {
+pub(crate) fn nonce(number: u64) -> Nonce {
     let mut nonce = [0; 16];
     nonce.iter_mut().zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
     nonce
@@ -61,6 +64,13 @@ pub(super) fn payment(
     order: &Order,
     dice: &mut Dice,
 ) -> Option<Verified<SignedTransaction>> {
+    let transaction = unsigned(founding, order)?;
+    let key = &founding.payers.get(order.payer)?.key;
+    presigned.get(transaction.id(), || proven(transaction.sign(std::slice::from_ref(key)).ok()?, dice))
+}
+
+/// A plain payment that nobody has signed.
+pub(crate) fn unsigned(founding: &Founding, order: &Order) -> Option<Transaction> {
     let number = usize::from(order.nonce[0]);
     let count = founding.payers.len();
     let step = number.checked_rem(count.saturating_sub(1)).unwrap_or(0).saturating_add(1);
@@ -68,9 +78,7 @@ pub(super) fn payment(
     let amount = Amount::new(u128::from(order.nonce[0] % 7).saturating_add(1));
     let operation =
         Operation::Transfer { asset: founding.coin, to, quantity: Quantity::Exact(amount), tag: None };
-    let transaction = envelope(founding, order, vec![operation])?;
-    let key = &founding.payers.get(order.payer)?.key;
-    presigned.get(transaction.id(), || proven(transaction.sign(std::slice::from_ref(key)).ok()?, dice))
+    envelope(founding, order, vec![operation])
 }
 
 /// A payment that was out of time before the chain began.

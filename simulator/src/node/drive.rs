@@ -3,7 +3,7 @@ use quorate_primitives::codec;
 use quorate_replica::vote_log::VoteLog;
 use quorate_replica::{Effect, Event, Timer};
 
-use super::{INBOX_MAX, Node};
+use super::{INBOX_MAX, Node, labour};
 use crate::environment::{Environment, Happening};
 use crate::trace::{What, digest};
 
@@ -53,7 +53,11 @@ impl Node {
     /// Works until there is nothing more to do, or the disk must be waited for.
     pub(super) fn drive(&mut self, env: &mut Environment) {
         while !self.is_paused && env.checkers.is_content() {
-            let Some(running) = self.running.as_mut().filter(|running| !running.is_writing) else { return };
+            let Some(running) =
+                self.running.as_mut().filter(|running| !running.is_writing && !running.is_working)
+            else {
+                return;
+            };
             // Timers and signed votes take turns.
             let first = running.signed.pop_front_if(|_| !running.due_first || running.due.is_empty());
             running.due_first = first.is_some();
@@ -107,6 +111,7 @@ impl Node {
     pub(super) fn step(&mut self, env: &mut Environment, event: Event) {
         env.count_step();
         let now = self.clock.wall(env.now);
+        let labour_us = self.labour_before(env, &event);
         let Some(running) = self.running.as_mut() else { return };
         let step = running.replica.step(now, event);
         if self.has_crashed(env) {
@@ -122,7 +127,11 @@ impl Node {
         let is_urgent = step.effects.iter().any(|effect| {
             matches!(effect, Effect::Sign { .. } | Effect::Arm { after_ms: 0, .. } | Effect::Halt(_))
         });
+        let labour_us = labour_us.saturating_add(labour::labour_after(env, &step.effects));
         running.effects.extend(step.effects);
+        if labour_us > 0 {
+            return self.work(env, labour_us, is_urgent);
+        }
         if running.records.is_empty() || is_urgent || running.effects.len() > GROUP_EFFECTS_MAX {
             self.flush(env);
         }
@@ -130,7 +139,7 @@ impl Node {
 
     /// Makes the gathered records durable, and carries out the gathered effects. False if the disk must be
     /// waited for, or the node has ended.
-    fn flush(&mut self, env: &mut Environment) -> bool {
+    pub(super) fn flush(&mut self, env: &mut Environment) -> bool {
         let Some(running) = self.running.as_mut() else { return false };
         if !running.records.is_empty() {
             let (shortest, longest) = env.options.disk.sync_us;

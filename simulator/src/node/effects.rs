@@ -45,6 +45,9 @@ impl Node {
             Effect::Gossip(bundle) => {
                 env.memo.keep_bundle(&bundle);
                 let message = PeerMessage::Bundle((*bundle).clone());
+                if env.network.wide.is_some() {
+                    return self.publish_wide(env, &message);
+                }
                 let others: Vec<PublicKey> =
                     env.keys.iter().filter(|key| **key != self.key).copied().collect();
                 self.send(env, &others, &message);
@@ -57,7 +60,10 @@ impl Node {
                     env.marks.hit("invalid signature found");
                 }
                 let life = env.lives.get(self.id).copied().unwrap_or_default();
-                let at = env.now.after_micros(count.saturating_mul(CHECK_US));
+                let at = match &env.options.wide {
+                    Some(wide) => self.labour.prove(env.now, count.saturating_mul(wide.vote_us)),
+                    None => env.now.after_micros(count.saturating_mul(CHECK_US)),
+                };
                 env.schedule(at, Happening::Checked { node: self.id, life, ticket, bad });
             }
             Effect::Ask { request, to, question } => self.ask(env, request, &to, &question),
@@ -231,10 +237,11 @@ impl Node {
             Parcel::Message(packet) => {
                 env.note(Some(self.id), What::Came { from, packet: Rc::clone(&packet) });
                 match packet.event(key, &mut env.memo) {
-                    Some(event) => self.deliver(env, event),
+                    Some(event) => self.prove(env, event, None),
                     None => self.cut_off(env, from),
                 }
             }
+            Parcel::Gossip { number, packet } => self.hear(env, from, number, packet),
             Parcel::Question { request, life, packet } => {
                 match codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX) {
                     Ok(question) => {
@@ -254,7 +261,7 @@ impl Node {
                 if answer.is_none() {
                     self.cut_off(env, from);
                 }
-                self.deliver(env, Event::Answered { request, from: key, answer });
+                self.prove(env, Event::Answered { request, from: key, answer }, None);
             }
         }
     }
@@ -309,6 +316,7 @@ impl Node {
                     puppet.question(stage, from, request, question);
                 }
             }
+            Parcel::Gossip { .. } => {}
             Parcel::Answer { request, packet } => {
                 if let Ok(answer) = codec::decode::<Answer>(packet.bytes(), ANSWER_BYTES_MAX) {
                     puppet.answer(stage, from, request, answer);

@@ -74,6 +74,7 @@ impl Node {
                     }
                 }
             }
+            gossip @ Parcel::Gossip { .. } => Some(gossip),
             Parcel::Question { request, life, packet } => {
                 let question = codec::decode::<Question>(packet.bytes(), QUESTION_BYTES_MAX).ok();
                 let is_taken = question.is_some_and(|question| {

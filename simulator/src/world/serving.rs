@@ -1,5 +1,6 @@
 //! Clients and nodes.
 use quorate_primitives::{Hash, Height, Timestamp};
+use quorate_replica::Event;
 use quorate_rpc::json::{Submitted, TransactionAnswer, TransactionState, TransactionStatus};
 use quorate_rpc::{ErrorKind, ErrorObject, Limits};
 
@@ -10,6 +11,7 @@ use crate::environment::Happening;
 use crate::node::Asker;
 use crate::time::{BEGIN_MS, Moment};
 use crate::trace::{What, digest, word};
+use crate::wide::Load;
 
 impl World {
     pub(super) fn client(&mut self, client: usize) {
@@ -23,6 +25,19 @@ impl World {
         }
         let at = self.clients.next_wake(client, now);
         self.env.schedule(at, Happening::Client(client));
+    }
+
+    /// The next transfer of the load goes to its node.
+    pub(super) fn offer(&mut self) {
+        let Some(load) = self.load.as_mut() else { return };
+        let validators = self.env.options.validators;
+        if let Some((node, transaction)) = load.offer(validators, self.env.now) {
+            self.env.memo.keep_transaction(&transaction);
+            let event = Event::Submitted { ticket: self.env.next_number(), transaction };
+            self.nodes[node].prove(&mut self.env, event, None);
+            let at = self.load.as_ref().map_or(self.env.now, Load::next_at);
+            self.env.schedule(at, Happening::Offer);
+        }
     }
 
     /// A decision is handed to all nodes, since nobody will ask what became of it.
@@ -136,6 +151,9 @@ impl World {
     pub(super) fn tell_clients(&mut self) {
         for (node, committed) in std::mem::take(&mut self.env.commits) {
             let now = self.env.now;
+            if let Some(load) = self.load.as_mut() {
+                load.committed(node, &committed, now);
+            }
             for (id, height) in self.clients.committed(node, &committed, now) {
                 self.told(now, node, id, height);
             }
