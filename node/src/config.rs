@@ -264,6 +264,7 @@ impl Reader {
             timeout_max_ms: self.number("consensus.timeout_max_ms"),
             min_interval_ms: self.number("consensus.interval_min_ms"),
             idle_interval_ms: self.number("consensus.interval_idle_ms"),
+            bundle_interval_ms: self.number("pool.bundle_interval_ms"),
             pool: PoolLimits {
                 transactions_max: size("pool.transactions_max"),
                 bytes_max: size("pool.bytes_max"),

@@ -28,7 +28,7 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Memory for one table's newest writes before they go to disk sorted, in bytes.
 const WRITE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
 /// Memory for the newest writes of all tables, in bytes: the oldest buffer is written out before there is more.
-const WRITE_BUFFERS_BYTES: usize = 96 * 1024 * 1024;
+const WRITE_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
 /// Log after which the tables that hold it back are written out, in bytes: bounds the time to open.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 

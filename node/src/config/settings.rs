@@ -236,6 +236,13 @@ pub const SETTINGS: &[Setting] = &[
                       Not above pool.transactions_max.",
     },
     Setting {
+        key: "pool.bundle_interval_ms",
+        kind: Kind::Number { min: 1, max: 10_000 },
+        preset: Preset::Number(10),
+        description: "Least time between two bundles of transactions that this node sends, in milliseconds:\n\
+                      10 within a region, 35 to 200 with tens of validators on several continents.",
+    },
+    Setting {
         key: "verify.threads",
         kind: Kind::Number { min: 0, max: 64 },
         preset: Preset::Number(0),
