@@ -337,5 +337,6 @@ fn reason(error: &ClientError) -> &'static str {
         ClientError::TimedOut { .. } => "no_answer",
         ClientError::Protocol { .. } => "not_understood",
         ClientError::Rpc { .. } => "refused",
+        ClientError::RequestTooLarge => "too_long",
     }
 }
