@@ -33,7 +33,8 @@ impl Replica {
         if self.room() == 0 {
             return Err(Refusal::Full { retry_after_ms: self.settings.pool.retry_after_ms });
         }
-        self.mempool.check_room(&signed)?;
+        let backlog_max = self.backlog_max();
+        self.mempool.check_room(&signed, backlog_max)?;
         self.mempool.insert(signed);
         Ok(Admitted::Pending)
     }

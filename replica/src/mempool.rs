@@ -84,18 +84,19 @@ impl Mempool {
         self.waiting_count
     }
 
-    /// Whether there is room for one more transaction.
+    /// Whether there is room for one more transaction. Of one sender a quarter of `backlog_max` may wait, or what
+    /// the settings allow if that is less.
     ///
     /// # Errors
     /// [`Refusal::Full`] or [`Refusal::SenderFull`].
-    pub(crate) fn check_room(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
+    pub(crate) fn check_room(&self, signed: &SignedTransaction, backlog_max: usize) -> Result<(), Refusal> {
         let retry_after_ms = self.limits.retry_after_ms;
         let bytes = self.bytes.saturating_add(signed.size());
         if self.known.len() >= self.limits.transactions_max || bytes > self.limits.bytes_max {
             return Err(Refusal::Full { retry_after_ms });
         }
         let found = self.senders.get(&signed.transaction().sender).copied().unwrap_or_default();
-        let allowed = self.limits.sender_max;
+        let allowed = self.limits.sender_max.min(backlog_max.div_ceil(4));
         if found >= allowed {
             return Err(Refusal::SenderFull { found, allowed, retry_after_ms });
         }

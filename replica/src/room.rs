@@ -3,7 +3,8 @@
 //! Whoever offers more than the network can order would otherwise fill every pool, and all clients would wait
 //! for the whole backlog; the validators, too, busy with what cannot be ordered soon. What counts is all that this
 //! replica knows of and no block holds, whoever took it. A validator whose own clients have less than its
-//! share of that waiting still takes theirs, so that others cannot crowd them out.
+//! share of that waiting still takes theirs, so that others cannot crowd them out; of one sender it takes a
+//! quarter at most.
 use quorate_primitives::Timestamp;
 use std::collections::VecDeque;
 
@@ -47,12 +48,17 @@ impl Throughput {
 }
 
 impl Replica {
+    /// How many transactions may wait in the whole network.
+    pub(crate) fn backlog_max(&mut self) -> usize {
+        self.throughput.last_second(self.now).max(self.settings.pool.backlog_min)
+    }
+
     /// How many more transactions of clients this replica would take now, as far as their number decides.
     pub fn room(&mut self) -> usize {
+        let most = self.backlog_max();
         let limits = &self.settings.pool;
         let (own, travelling) = (self.mempool.len(), self.bundles.transactions());
         let backlog = self.mempool.waiting().saturating_add(travelling);
-        let most = self.throughput.last_second(self.now).max(limits.backlog_min);
         let share = most.checked_div(self.members.len()).unwrap_or(most);
         let room = most.saturating_sub(backlog).max(share.saturating_sub(own));
         room.min(limits.transactions_max.saturating_sub(own))

@@ -33,7 +33,7 @@ pub struct PoolLimits {
     /// Most bytes of signed transactions. Default 64 MiB.
     pub bytes_max: usize,
     /// Most transactions of one sender. Default 16,384: a quarter, so that one sender cannot fill the
-    /// pool.
+    /// pool. No more in any case than a quarter of those that may wait in the whole network.
     pub sender_max: usize,
     /// Transactions that may wait in the whole network however few it orders; above, as many may wait as it
     /// ordered in the last second. Default 4,096.
