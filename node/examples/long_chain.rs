@@ -55,7 +55,7 @@ fn main() -> Outcome<()> {
     let data = folder.node(&node_name(0)).join("data");
     std::fs::create_dir_all(&data)?;
     let mut ledger = Ledger::open(Arc::new(Rocks::open(&data.join("ledger"))?), &genesis)?;
-    let mut identity = genesis.trusted().identity().clone();
+    let mut identity = *genesis.trusted().identity();
     let mut rng = StdRng::seed_from_u64(1);
     for height in 1..=blocks {
         let head = ledger.head().clone();

@@ -46,8 +46,7 @@ pub(super) fn outlet(inbox: Arc<Inbox<Item>>, link: Link, counters: Arc<Counters
             if let Err(Item::Submitted(_, reply)) =
                 inbox.push(Lane::Client, Parcel { item, bytes, from: None })
             {
-                // An error means that the client has gone.
-                let _ = reply.send(Err(SubmitError::busy()));
+                reply.send(Err(SubmitError::busy()));
             }
         }
         Outcome::Gossip { id, from, verdict } => {
