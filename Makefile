@@ -47,7 +47,7 @@ dependencies: ## check versions, licences and sources of all dependencies
 
 check: format lint docs dependencies test ## everything that must pass before a commit
 
-prove: setup ## run the whole list of what the simulator must prove, and write docs/proof-run.md (80 minutes)
+prove: setup ## run the whole list of what the simulator must prove, and write docs/proof-run.md (100 minutes)
 	@scripts/prove.sh
 
 clean: ## remove what was built here (the kept RocksDB library stays)

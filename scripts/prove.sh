@@ -75,8 +75,7 @@ campaign campaigns "$jobs" twins 86528
 again=$(share 60)
 crashes="a crash at every operation on the disks"
 [ "$scale" = 1 ] || crashes="a crash at one of $scale operations on the disks"
-verdict "$crashes" cargo run --quiet --release --locked -p quorate-simulator --example every_call -- \
-    1 "$scale" "$again" >"$out/line"
+verdict "$crashes" "$target/release/examples/every_call" 1 "$scale" "$again" >"$out/line"
 row "| $crashes of a run of 50 blocks, and after $again points again at every early operation of the recovery | $(cat "$out/line") |" campaigns
 
 say "the same seeds in two processes"
