@@ -183,7 +183,10 @@ impl Network {
 
     /// `from` does not talk to `to` for a while. False if that is so already.
     pub fn ban(&mut self, from: usize, to: usize, now: Moment) -> bool {
-        let until = now.after_ms(self.options.ban_ms);
+        // What was changed on its way before the links were healed may arrive after that: the connection
+        // ends, but the healed may connect again.
+        let is_over = self.is_gentle && (self.was_corrupted(to, from) || self.was_corrupted(from, to));
+        let until = if is_over { now } else { now.after_ms(self.options.ban_ms) };
         let lane = self.lane(from, to);
         if lane.banned_until > now {
             return false;
