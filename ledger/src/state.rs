@@ -119,7 +119,11 @@ impl Write {
         let is_marker = matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
         let expired = before.filter(|_| is_marker).and_then(read::<Marker>).map(|marker| marker.valid_until);
         let place = match value {
-            Some(value) => WritePlace::Put(Arc::new(Leaf { path, item: Entry { key, value } })),
+            Some(mut value) => {
+                // It stays as long as the state does, and what was reserved to encode it would stay too.
+                value.shrink_to_fit();
+                WritePlace::Put(Arc::new(Leaf { path, item: Entry { key, value } }))
+            }
             None => WritePlace::Delete(path, key),
         };
         Self { place, expired }
