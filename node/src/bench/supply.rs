@@ -2,7 +2,7 @@
 //!
 //! What the first minute needs is signed before the clock starts. A longer run signs the rest while it
 //! lasts, on one thread and a few seconds ahead, so that neither the stock nor the validity of a transfer
-//! grows with the run: each is valid for little longer than [`MARGIN`] after it is planned to be offered, as
+//! grows with the run: each is valid for little longer than `MARGIN` after it is planned to be offered, as
 //! a wallet's would be, and the ledger forgets it again soon after.
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
