@@ -189,11 +189,9 @@ impl Replica {
     /// to be final.
     fn is_about_to_lead(&self) -> bool {
         let view = self.engine.view();
-        let next = self.chain.next_to_execute().and_then(|id| self.chain.get(&id));
-        self.finals.is_empty()
-            && self.me.is_some()
-            && self.me == Some(self.members.leader(view.next()))
-            && next.is_some_and(|block| block.header.view == view)
+        let leads_next = self.me == Some(self.members.leader(view.next()));
+        let next = || self.chain.next_to_execute().and_then(|id| self.chain.get(&id));
+        leads_next && self.finals.is_empty() && next().is_some_and(|block| block.header.view == view)
     }
 
     /// The ledger, for readers.

@@ -220,7 +220,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "pool.transactions_max",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         preset: Preset::Number(65_536),
-        description: "Most transactions that wait for a block.",
+        description: "Most transactions that wait for a block. Fewer are taken while more wait in the whole\n\
+                      network than it ordered in the last second, and than 4,096.",
     },
     Setting {
         key: "pool.bytes_max",
@@ -233,7 +234,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Number { min: 1, max: 1_000_000 },
         preset: Preset::Number(16_384),
         description: "Most transactions of one sender that wait for a block.\n\
-                      Not above pool.transactions_max.",
+                      Not above pool.transactions_max. At most a quarter of what may wait in the network.",
     },
     Setting {
         key: "pool.bundle_interval_ms",

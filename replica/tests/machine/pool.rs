@@ -54,7 +54,10 @@ fn a_pool_is_also_full_by_bytes() {
 
 #[test]
 fn one_sender_cannot_fill_the_pool() {
-    let mut solo = Solo::new(0, small(100, 2, 1 << 20));
+    of_one_sender_two_are_taken(Solo::new(0, small(100, 2, 1 << 20)));
+}
+
+fn of_one_sender_two_are_taken(mut solo: Solo) {
     let of = |solo: &Solo, from, number| payment_of(solo.chain, from, solo.now + 60_000, number);
     for number in 0..2 {
         let transaction = of(&solo, 0, number);
@@ -112,17 +115,7 @@ fn the_backlog_of_the_whole_network_counts_but_leaves_each_validator_its_share()
 #[test]
 fn one_sender_takes_no_more_than_a_quarter_of_the_room() {
     let pool = PoolLimits { backlog_min: 8, ..PoolLimits::default() };
-    let mut solo = Solo::new(0, Settings { pool, ..Settings::default() });
-    let of = |solo: &Solo, from, number| payment_of(solo.chain, from, solo.now + 60_000, number);
-    for number in 0..2 {
-        let transaction = of(&solo, 0, number);
-        assert_eq!(submit(&mut solo, transaction), Ok(Admitted::Pending));
-    }
-    let transaction = of(&solo, 0, 2);
-    let refusal = Refusal::SenderFull { found: 2, allowed: 2, retry_after_ms: 500 };
-    assert_eq!(submit(&mut solo, transaction), Err(refusal));
-    let transaction = of(&solo, 1, 3);
-    assert_eq!(submit(&mut solo, transaction), Ok(Admitted::Pending));
+    of_one_sender_two_are_taken(Solo::new(0, Settings { pool, ..Settings::default() }));
 }
 
 fn room(world: &mut World) -> usize {
