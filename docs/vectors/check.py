@@ -165,7 +165,7 @@ leaves = {}
 for name, (key, group, value) in state.items():
     put(f"state.{name}.key", key)
     group = put(f"state.{name}.group", b"\0" + key if group is None else group)
-    path = put(f"state.{name}.path", digest(STATE_GROUP, group) + digest(STATE_ITEM, key))
+    path = put(f"state.{name}.path", group_half(group) + digest(STATE_ITEM, key))
     put(f"state.{name}.value", value)
     leaves[name] = (path, put(f"state.{name}.value.hash", digest(STATE_VALUE, value)))
 
@@ -184,15 +184,15 @@ def absent(path):
 
 
 absent_key = u8(5) + bob + usd
-put("proof.absent", absent(digest(STATE_GROUP, u8(1) + bob) + digest(STATE_ITEM, absent_key)))
+put("proof.absent", absent(group_half(u8(1) + bob) + digest(STATE_ITEM, absent_key)))
 put("proof.empty", b"\2")
-steps, below = descend(ordered, digest(STATE_GROUP, u8(2) + alice) + bytes(32), 256)
+steps, below = descend(ordered, group_half(u8(2) + alice) + bytes(32), 256)
 assert len(below) == 4
 put("proof.group.present", b"\0" + sequence(steps))
-steps, below = descend(ordered, digest(STATE_GROUP, u8(4)) + bytes(32), 256)
+steps, below = descend(ordered, group_half(u8(4)) + bytes(32), 256)
 assert len(below) == 1
 put("proof.group.evidence", b"\0" + sequence(steps))
-put("proof.group.absent", absent(digest(STATE_GROUP, u8(2) + bob) + bytes(32)))
+put("proof.group.absent", absent(group_half(u8(2) + bob) + bytes(32)))
 
 # Lists.
 items = [digest(LIST_LEAF, bytes([number])) for number in range(7)]

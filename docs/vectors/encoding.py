@@ -116,6 +116,13 @@ def address(prefix, payload):
 
 
 # Section 11: the state tree.
+def group_half(group):
+    """First half of the paths of a group, which is given encoded: bit 0 says whether it is one of markers."""
+    half = digest(STATE_GROUP, group)
+    is_of_markers = group[:1] == b"\3" or group[:2] == b"\0\x08"
+    return bytes([half[0] & 0x7F | (0x80 if is_of_markers else 0)]) + half[1:]
+
+
 def bit(path, position):
     return path[position // 8] >> (7 - position % 8) & 1
 

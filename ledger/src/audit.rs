@@ -119,7 +119,7 @@ pub fn audit(state: &State) -> Result<(), Violation> {
     let mut leaves = Vec::new();
     for (key, value) in state.entries() {
         leaves.push(Leaf { path: key.path(), value: value_hash(value) });
-        books.enter(key, value).ok_or_else(|| Violation::Unreadable { key: key.clone() })?;
+        books.enter(&key, value).ok_or_else(|| Violation::Unreadable { key: key.clone() })?;
     }
     leaves.sort_unstable_by_key(|leaf| leaf.path);
     let (expected, found) = (tree_root(&leaves), state.root());
@@ -266,8 +266,8 @@ impl Books {
         if !state.assets(None).map(|(id, _)| id).eq(self.assets.keys().copied()) {
             return Err(order("assets"));
         }
-        let markers: BTreeSet<StateKey> = state.markers_by_expiry().map(|(_, key)| key.clone()).collect();
-        let ascending = state.markers_by_expiry().is_sorted_by_key(|(time, _)| time);
+        let markers: BTreeSet<StateKey> = state.markers_by_expiry().map(|(_, key)| key).collect();
+        let ascending = state.markers_by_expiry().map(|(time, _)| time).is_sorted();
         if !ascending || markers != self.markers {
             return Err(order("markers"));
         }

@@ -5,16 +5,16 @@
 //! Beside the tree there are four orders of the same entries, which follow from it and are not
 //! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
 //! epochs on there are other validators.
-mod expiries;
+mod expiry;
 mod index;
 pub(crate) mod overlay;
 pub(crate) mod prove;
-pub(crate) mod tree;
+mod sorted;
+mod tree;
 
 use borsh::BorshDeserialize;
 use quorate_primitives::codec::List;
-use quorate_primitives::hash::many::Messages;
-use quorate_primitives::hash::{Domain, hash, hash_of};
+use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::state::{Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey};
 use quorate_primitives::validators::{VALIDATORS_MAX, Validator, ValidatorSet};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
@@ -22,56 +22,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use expiries::{Expiries, Expiry, Turn};
-use tree::{Change, Leaf, Pair, Summary, Tree};
-
-/// A key and its canonical value, as a leaf of the state tree holds them.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: StateKey,
-    pub(crate) value: Vec<u8>,
-}
-
-impl Summary for Hash {
-    type Item = Entry;
-
-    fn of_leaves(leaves: &[Arc<Leaf<Self>>]) -> Vec<Self> {
-        let mut messages = Messages::with_capacity(leaves.len(), TREE_MESSAGE_BYTES);
-        leaves.iter().for_each(|leaf| messages.push(Domain::StateValue, &[&leaf.item.value]));
-        let values = messages.hashes();
-        messages.clear();
-        for (leaf, value) in leaves.iter().zip(&values) {
-            messages.push(Domain::TreeLeaf, &[leaf.path.as_bytes(), value.as_bytes()]);
-        }
-        messages.hashes()
-    }
-
-    fn of_pairs(pairs: &[Pair<'_, Self>]) -> Vec<Self> {
-        let mut messages = Messages::with_capacity(pairs.len(), TREE_MESSAGE_BYTES);
-        for (depth, left, right) in pairs {
-            messages.push(Domain::TreeInner, &[&depth.to_be_bytes(), left.as_bytes(), right.as_bytes()]);
-        }
-        messages.hashes()
-    }
-}
+use expiry::Expiry;
+use sorted::{Sorted, Turn};
+use tree::{Change, Tree};
 
 /// Entries of a whole state that are put into its tree at a time.
 const WRITES_AT_ONCE: usize = 65_536;
-/// Room for one message of the state tree; most values are shorter.
-const TREE_MESSAGE_BYTES: usize = 100;
-
-/// An index sums nothing up.
-impl Summary for () {
-    type Item = StateKey;
-
-    fn of_leaves(leaves: &[Arc<Leaf<Self>>]) -> Vec<Self> {
-        vec![(); leaves.len()]
-    }
-
-    fn of_pairs(pairs: &[Pair<'_, Self>]) -> Vec<Self> {
-        vec![(); pairs.len()]
-    }
-}
 
 /// Which block a state belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +41,11 @@ pub(crate) struct Place {
 #[derive(Clone)]
 pub struct State {
     place: Place,
-    tree: Tree<Hash>,
-    assets: Tree<()>,
-    expiries: Expiries,
-    administrators: Tree<()>,
+    tree: Tree,
+    assets: Sorted<AssetId>,
+    expiries: Sorted<Expiry>,
+    /// Grants of the right to manage grants, by scope.
+    administrators: Sorted<(Scope, StateKey)>,
     /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
     sets: Arc<BTreeSet<EpochNumber>>,
     /// Number of markers of transactions that nobody authorised.
@@ -101,15 +58,11 @@ pub(crate) type Members = List<Validator, 1, VALIDATORS_MAX>;
 
 /// A new value for a key, or none.
 pub(crate) struct Write {
-    place: WritePlace,
+    path: Path,
+    key: StateKey,
+    value: Option<Vec<u8>>,
     /// Of a marker that was there: until when its transaction was valid. None for all other keys.
     expired: Option<Timestamp>,
-}
-
-enum WritePlace {
-    /// The leaf, as the tree will hold it.
-    Put(Arc<Leaf<Hash>>),
-    Delete(Path, StateKey),
 }
 
 impl Write {
@@ -118,46 +71,26 @@ impl Write {
     pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>, before: Option<&[u8]>) -> Self {
         let is_marker = matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
         let expired = before.filter(|_| is_marker).and_then(read::<Marker>).map(|marker| marker.valid_until);
-        let place = match value {
-            Some(mut value) => {
-                // It stays as long as the state does, and what was reserved to encode it would stay too.
-                value.shrink_to_fit();
-                WritePlace::Put(Arc::new(Leaf { path, item: Entry { key, value } }))
-            }
-            None => WritePlace::Delete(path, key),
-        };
-        Self { place, expired }
+        Self { path, key, value, expired }
     }
 
     /// Where.
     pub(crate) fn path(&self) -> &Path {
-        match &self.place {
-            WritePlace::Put(leaf) => &leaf.path,
-            WritePlace::Delete(path, _) => path,
-        }
+        &self.path
     }
 
     /// Of what.
     pub(crate) fn key(&self) -> &StateKey {
-        match &self.place {
-            WritePlace::Put(leaf) => &leaf.item.key,
-            WritePlace::Delete(_, key) => key,
-        }
+        &self.key
     }
 
     /// What is there from now on.
     pub(crate) fn value(&self) -> Option<&[u8]> {
-        match &self.place {
-            WritePlace::Put(leaf) => Some(&leaf.item.value),
-            WritePlace::Delete(..) => None,
-        }
+        self.value.as_deref()
     }
 
-    fn change(&self) -> Change<Hash> {
-        match &self.place {
-            WritePlace::Put(leaf) => Change { path: leaf.path, leaf: Some(Arc::clone(leaf)) },
-            WritePlace::Delete(path, _) => Change::delete(*path),
-        }
+    fn change<'a>(&'a self, key: &'a [u8]) -> Change<'a> {
+        Change { path: &self.path, key, value: self.value() }
     }
 }
 
@@ -172,15 +105,17 @@ impl State {
     pub(crate) fn from_entries(place: Place, entries: impl IntoIterator<Item = (StateKey, Vec<u8>)>) -> Self {
         let empty = Self {
             place,
-            tree: Tree::default(),
-            assets: Tree::default(),
-            expiries: Expiries::default(),
-            administrators: Tree::default(),
+            tree: Tree::new(paths_of),
+            assets: Sorted::default(),
+            expiries: Sorted::default(),
+            administrators: Sorted::default(),
             sets: Arc::default(),
             unauthorised: 0,
         };
-        let write = |(key, value): (StateKey, Vec<u8>)| Write::new(key.path(), key, Some(value), None);
-        let mut writes: Vec<Write> = entries.into_iter().map(write).collect();
+        let (keys, values): (Vec<StateKey>, Vec<Vec<u8>>) = entries.into_iter().unzip();
+        let write = |(path, (key, value))| Write::new(path, key, Some(value), None);
+        let paths = StateKey::paths(&keys);
+        let mut writes: Vec<Write> = paths.into_iter().zip(keys.into_iter().zip(values)).map(write).collect();
         writes.reverse();
         writes.sort_by(|a, b| a.path().cmp(b.path()));
         writes.dedup_by(|later, kept| later.path() == kept.path());
@@ -197,16 +132,17 @@ impl State {
         let mut unauthorised = self.unauthorised;
         for write in writes {
             match write.key() {
-                StateKey::Asset(asset) => assets.push(index_change(asset_path(asset), write)),
+                StateKey::Asset(asset) => assets.push(Turn { item: *asset, comes: write.value.is_some() }),
                 StateKey::Nonce(..) => index_marker(write, &mut expiries),
                 StateKey::Unauthorised(_) => {
                     index_marker(write, &mut expiries);
-                    let (before, after) = (write.expired.is_some(), write.value().is_some());
+                    let (before, after) = (write.expired.is_some(), write.value.is_some());
                     unauthorised =
                         unauthorised.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
                 }
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
-                    administrators.push(index_change(administrator_path(scope, write.path()), write));
+                    let item = (scope.clone(), write.key.clone());
+                    administrators.push(Turn { item, comes: write.value.is_some() });
                 }
                 StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
                 StateKey::Grant(..)
@@ -217,15 +153,16 @@ impl State {
                 | StateKey::Balance(..) => {}
             }
         }
-        assets.sort_by_key(|change: &Change<()>| change.path);
-        expiries.sort_by_key(|turn: &Turn| turn.expiry);
-        administrators.sort_by_key(|change: &Change<()>| change.path);
+        assets.sort_unstable_by_key(|turn| turn.item);
+        expiries.sort_unstable_by_key(|turn| turn.item);
+        administrators.sort_unstable_by(|a: &Turn<(Scope, StateKey)>, b| a.item.cmp(&b.item));
+        let keys = Keys::of(writes.iter().map(Write::key));
         Self {
             place,
-            tree: self.tree.update(writes.iter().map(Write::change)),
-            assets: self.assets.update(assets),
+            tree: self.tree.update(writes.iter().zip(keys.iter()).map(|(write, key)| write.change(key))),
+            assets: self.assets.update(&assets),
             expiries: self.expiries.update(&expiries),
-            administrators: self.administrators.update(administrators),
+            administrators: self.administrators.update(&administrators),
             sets,
             unauthorised,
         }
@@ -241,22 +178,28 @@ impl State {
     /// The canonical bytes at a key.
     #[must_use]
     pub fn bytes(&self, key: &StateKey) -> Option<&[u8]> {
-        self.bytes_at(&key.path())
+        self.bytes_at(&key.path(), key)
     }
 
-    pub(crate) fn bytes_at(&self, path: &Path) -> Option<&[u8]> {
-        self.tree.get(path).map(|entry| entry.value.as_slice())
+    /// The canonical bytes at a key whose path is known.
+    pub(crate) fn bytes_at(&self, path: &Path, key: &StateKey) -> Option<&[u8]> {
+        self.tree.get(tree::Place { path, key: &codec::encode(key) })
     }
 
-    /// The canonical bytes at many paths, in order; cheaper than one by one.
-    pub(crate) fn all_bytes_at(&self, paths: &[&Path]) -> Vec<Option<&[u8]>> {
-        self.tree.get_all(paths).into_iter().map(|entry| entry.map(|entry| entry.value.as_slice())).collect()
+    /// The canonical bytes at many keys, in order; cheaper than one by one.
+    pub(crate) fn all_bytes_at<'a>(
+        &self,
+        places: impl Iterator<Item = (&'a Path, &'a StateKey)> + Clone,
+    ) -> Vec<Option<&[u8]>> {
+        let keys = Keys::of(places.clone().map(|(_, key)| key));
+        let place = |((path, _), key)| tree::Place { path, key };
+        self.tree.get_all(&places.zip(keys.iter()).map(place).collect::<Vec<_>>())
     }
 
     /// Root of the state tree; zero for a state that holds nothing.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.tree.top().map_or(Hash::ZERO, |top| top.summary)
+        self.tree.root()
     }
 
     /// Genesis hash of the chain.
@@ -284,33 +227,34 @@ impl State {
     }
 
     /// All entries, in the order of their paths.
-    pub fn entries(&self) -> impl Iterator<Item = (&StateKey, &[u8])> {
-        self.tree.iter().map(|(_, entry)| (&entry.key, entry.value.as_slice()))
+    pub fn entries(&self) -> impl Iterator<Item = (StateKey, &[u8])> {
+        self.tree.iter().filter_map(read_entry)
     }
 
     /// Assets in ascending order of their ids, those after `after` only.
     pub fn assets(&self, after: Option<AssetId>) -> impl Iterator<Item = (AssetId, Asset)> {
-        let from = after.map_or(Path::from_bytes([0; 64]), |asset| asset_path(&asset));
-        let asset = move |(_, key): (&Path, &StateKey)| {
-            let StateKey::Asset(id) = key else { return None };
-            self.get(key).filter(|_| Some(*id) != after).map(|asset| (*id, asset))
-        };
-        self.assets.iter_from(&from).filter_map(asset)
+        let from = after.unwrap_or(AssetId::from_bytes([0; 32]));
+        let others = self.assets.iter_from(&from).filter(move |asset| Some(**asset) != after);
+        others.filter_map(|asset| Some((*asset, self.get(&StateKey::Asset(*asset))?)))
     }
 
     /// Markers by the end of their transaction's validity, the earliest first.
-    pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, &StateKey)> {
-        let key = |path: Path| self.tree.get(&path).map(|entry| &entry.key);
+    pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, StateKey)> {
+        let key = |path: Path| self.tree.keys_at(&[path]).pop().flatten().and_then(read);
         self.expiries.iter().filter_map(move |marker| Some((marker.time(), key(marker.path())?)))
     }
 
-    /// The first markers by the end of their transaction's validity, as long as this says so, and at most so
-    /// many.
-    pub(crate) fn first_markers(&self, is_old: impl Fn(Timestamp) -> bool, limit: usize) -> Vec<StateKey> {
+    /// The first markers by the end of their transaction's validity, with their paths, as long as this says
+    /// so, and at most so many.
+    pub(crate) fn first_markers(
+        &self,
+        is_old: impl Fn(Timestamp) -> bool,
+        limit: usize,
+    ) -> Vec<(StateKey, Path)> {
         let old = self.expiries.iter().take(limit).take_while(|marker| is_old(marker.time()));
         let paths: Vec<Path> = old.map(Expiry::path).collect();
-        let entries = self.tree.get_all(&paths.iter().collect::<Vec<_>>());
-        entries.into_iter().flatten().map(|entry| entry.key.clone()).collect()
+        let keys = self.tree.keys_at(&paths).into_iter().zip(paths);
+        keys.filter_map(|(key, path)| Some((read(key?)?, path))).collect()
     }
 
     /// Whether there is a marker of a transaction that nobody authorised.
@@ -320,10 +264,10 @@ impl State {
 
     /// Keys of all grants of the right to manage grants at exactly this scope.
     pub(crate) fn administrators(&self, scope: &Scope) -> impl Iterator<Item = &StateKey> {
-        let from = administrator_path(scope, &Path::from_bytes([0; 64]));
-        let of_scope = move |(path, _): &(&Path, &StateKey)| {
-            path.as_bytes().split_at(32).0 == from.as_bytes().split_at(32).0
-        };
+        // No key is lower.
+        let from = (scope.clone(), StateKey::Parameters);
+        let of_scope = move |(found, _): &&(Scope, StateKey)| *found == from.0;
+        let from = (scope.clone(), StateKey::Parameters);
         self.administrators.iter_from(&from).take_while(of_scope).map(|(_, key)| key)
     }
 
@@ -368,16 +312,47 @@ pub(crate) fn read<T: BorshDeserialize>(bytes: &[u8]) -> Option<T> {
     codec::decode(bytes, usize::MAX).ok()
 }
 
-fn index_change(path: Path, write: &Write) -> Change<()> {
-    match write.value() {
-        Some(_) => Change::put(path, write.key().clone()),
-        None => Change::delete(path),
+/// Decodes the key of an entry of the tree; there are none but those that the ledger encoded.
+fn read_entry<'a>((key, value): (&[u8], &'a [u8])) -> Option<(StateKey, &'a [u8])> {
+    Some((read(key)?, value))
+}
+
+/// Where keys of the state lie that are given as canonical bytes.
+fn paths_of(keys: &[&[u8]]) -> Vec<Path> {
+    let keys: Vec<StateKey> = keys.iter().filter_map(|key| read(key)).collect();
+    StateKey::paths(&keys)
+}
+
+/// Keys as canonical bytes, one behind the other.
+struct Keys {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// Room for one key; most are of two ids.
+const KEY_BYTES: usize = 65;
+
+impl Keys {
+    fn of<'a>(keys: impl Iterator<Item = &'a StateKey>) -> Self {
+        let count = keys.size_hint().0;
+        let bytes = Vec::with_capacity(count.saturating_mul(KEY_BYTES));
+        let mut all = Self { bytes, ends: Vec::with_capacity(count) };
+        for key in keys {
+            codec::encode_into(key, &mut all.bytes);
+            all.ends.push(all.bytes.len());
+        }
+        all
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
     }
 }
 
-fn index_marker(write: &Write, turns: &mut Vec<Turn>) {
+fn index_marker(write: &Write, turns: &mut Vec<Turn<Expiry>>) {
     let after = write.value().and_then(read::<Marker>).map(|marker| marker.valid_until);
-    let turn = |time, comes| Turn { expiry: Expiry::new(time, write.path()), comes };
+    let turn = |time, comes| Turn { item: Expiry::new(time, &write.path), comes };
     let before = write.expired;
     turns.extend(before.filter(|_| before != after).map(|time| turn(time, false)));
     turns.extend(after.filter(|_| before != after).map(|time| turn(time, true)));
@@ -390,15 +365,4 @@ fn index_set(sets: &mut Arc<BTreeSet<EpochNumber>>, epoch: EpochNumber, write: &
         (None, true) => drop(Arc::make_mut(sets).remove(&epoch)),
         (Some(_), true) | (None, false) => {}
     }
-}
-
-/// Asset id (32) ‖ zeros (32).
-fn asset_path(asset: &AssetId) -> Path {
-    Path::from_halves(asset.as_bytes(), &[0; 32])
-}
-
-/// Hash of the scope (32) ‖ second half of the grant's own path (32).
-fn administrator_path(scope: &Scope, path: &Path) -> Path {
-    let (_, second) = path.halves();
-    Path::from_halves(hash_of(Domain::StateGroup, scope).as_bytes(), second)
 }

@@ -87,7 +87,7 @@ fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize)
         ended || zoo::has(Bug::MarkersSweptEarly)
     };
     let old = base.first_markers(outlived, limit);
-    overlay.read_ahead(old.clone());
-    old.iter().for_each(|key| overlay.delete(key));
+    overlay.read_ahead_at(old.clone());
+    old.iter().for_each(|(key, _)| overlay.delete(key));
     overlay.keep();
 }

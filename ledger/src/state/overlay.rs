@@ -52,28 +52,40 @@ impl<'a> Overlay<'a> {
 
     /// Reads values that will be asked for. It changes nothing but the time that takes: the paths of all
     /// keys are computed together, and the tree is walked in its own order.
-    pub(crate) fn read_ahead(&mut self, mut keys: Vec<StateKey>) {
-        let first = self.cells.len();
-        let mut next = first;
-        self.cells.reserve(keys.len());
+    pub(crate) fn read_ahead(&mut self, keys: Vec<StateKey>) {
+        let mut next = self.cells.len();
         self.index.reserve(keys.len());
-        keys.retain(|key| {
+        let is_new = |key: &StateKey| {
             let is_new = self.index.insert(key, next);
             next = next.saturating_add(usize::from(is_new));
             is_new
-        });
-        let mut paths: Vec<(Path, usize)> = StateKey::paths(&keys).into_iter().zip(first..).collect();
-        let cell = |(key, (path, _)): (StateKey, &(Path, usize))| Cell {
-            key,
-            path: *path,
-            value: None,
-            before: None,
         };
-        self.cells.extend(keys.into_iter().zip(&paths).map(cell));
-        paths.sort_unstable();
-        let values = self.base.all_bytes_at(&paths.iter().map(|(path, _)| path).collect::<Vec<_>>());
-        for ((_, position), value) in paths.iter().zip(values) {
-            if let Some(cell) = self.cells.get_mut(*position) {
+        let keys: Vec<StateKey> = keys.into_iter().filter(is_new).collect();
+        let paths = StateKey::paths(&keys);
+        self.read(keys.into_iter().zip(paths));
+    }
+
+    /// The same for keys whose paths are known, none of which was asked for before.
+    pub(crate) fn read_ahead_at(&mut self, keys: Vec<(StateKey, Path)>) {
+        self.index.reserve(keys.len());
+        for (position, (key, _)) in (self.cells.len()..).zip(&keys) {
+            self.index.insert(key, position);
+        }
+        self.read(keys.into_iter());
+    }
+
+    /// Makes cells for keys that have their positions.
+    fn read(&mut self, keys: impl Iterator<Item = (StateKey, Path)>) {
+        let first = self.cells.len();
+        self.cells.extend(keys.map(|(key, path)| Cell { key, path, value: None, before: None }));
+        let new = self.cells.get_mut(first..).unwrap_or_default();
+        let mut order: Vec<(&Path, usize)> = new.iter().map(|cell| &cell.path).zip(0..).collect();
+        order.sort_unstable();
+        let order: Vec<usize> = order.into_iter().map(|(_, position)| position).collect();
+        let sorted = order.iter().filter_map(|position| new.get(*position));
+        let values = self.base.all_bytes_at(sorted.map(|cell| (&cell.path, &cell.key)));
+        for (position, value) in order.into_iter().zip(values) {
+            if let Some(cell) = new.get_mut(position) {
                 cell.value = value.map(Cow::Borrowed);
             }
         }
@@ -165,7 +177,7 @@ impl<'a> Overlay<'a> {
         let position = self.cells.len();
         self.index.insert(key, position);
         let path = key.path();
-        let value = self.base.bytes_at(&path).map(Cow::Borrowed);
+        let value = self.base.bytes_at(&path, key).map(Cow::Borrowed);
         self.cells.push(Cell { key: key.clone(), path, value, before: None });
         position
     }

@@ -4,8 +4,8 @@ use quorate_primitives::codec::List;
 use quorate_primitives::merkle::{GroupProof, Leaf, StateProof, Step, Steps};
 use quorate_primitives::state::{Path, StateGroup, StateKey, value_hash};
 
-use super::State;
-use super::tree::Node;
+use super::{State, read_entry};
+use super::tree::Subtree;
 
 impl State {
     /// Proves the value at a key, or that there is none.
@@ -13,8 +13,8 @@ impl State {
     pub fn prove(&self, key: &StateKey) -> StateProof {
         let path = key.path();
         let Some(top) = self.tree.top() else { return StateProof::EmptyTree };
-        let (steps, end) = descend(&top.node, &path, Path::BITS);
-        let neighbour = leaf_of(end);
+        let (steps, end) = descend(top, &path, Path::BITS);
+        let neighbour = first_leaf(&end);
         if neighbour.path == path {
             StateProof::Present { steps: list(steps) }
         } else {
@@ -27,51 +27,38 @@ impl State {
     pub fn group(&self, group: &StateGroup) -> (Vec<(StateKey, Vec<u8>)>, GroupProof) {
         let first = Path::first_of(group);
         let Some(top) = self.tree.top() else { return (Vec::new(), GroupProof::EmptyTree) };
-        let (steps, subtree) = descend(&top.node, &first, Path::GROUP_BITS);
-        let difference = subtree.first().path.first_difference(&first).unwrap_or(Path::BITS);
+        let (steps, subtree) = descend(top.clone(), &first, Path::GROUP_BITS);
+        let difference = first_leaf(&subtree).path.first_difference(&first).unwrap_or(Path::BITS);
         if difference >= Path::GROUP_BITS {
-            let mut values = Vec::new();
-            collect(subtree, &mut values);
+            let owned = |(key, value): (StateKey, &[u8])| (key, value.to_vec());
+            let values = subtree.iter().filter_map(read_entry).map(owned).collect();
             return (values, GroupProof::Present { steps: list(steps) });
         }
-        let (steps, end) = descend(&top.node, &first, Path::BITS);
-        (Vec::new(), GroupProof::Absent { steps: list(steps), neighbour: leaf_of(end) })
+        let (steps, end) = descend(top, &first, Path::BITS);
+        (Vec::new(), GroupProof::Absent { steps: list(steps), neighbour: first_leaf(&end) })
     }
 }
 
-/// Follows a path's bits to the first node that divides at `bits` or later, or to a leaf.
-fn descend<'a>(top: &'a Node<Hash>, path: &Path, bits: u16) -> (Vec<Step>, &'a Node<Hash>) {
+/// Follows a path's bits to the first subtree that divides at `bits` or later, or to a leaf.
+fn descend<'a>(top: Subtree<'a>, path: &Path, bits: u16) -> (Vec<Step>, Subtree<'a>) {
     let mut steps = Vec::new();
-    let mut node = top;
-    loop {
-        match node {
-            Node::Inner(inner) if inner.depth < bits => {
-                let (next, sibling) = if path.bit(inner.depth) {
-                    (&inner.right, &inner.left)
-                } else {
-                    (&inner.left, &inner.right)
-                };
-                steps.push(Step { depth: inner.depth, sibling: sibling.summary });
-                node = &next.node;
-            }
-            Node::Inner(_) | Node::Leaf(_) => return (steps, node),
-        }
+    let mut subtree = top;
+    while let Some((depth, left, right)) = subtree.divide().filter(|(depth, ..)| *depth < bits) {
+        let (next, sibling) = if path.bit(depth) { (right, left) } else { (left, right) };
+        steps.push(Step { depth, sibling: sibling.hash() });
+        subtree = next;
     }
+    (steps, subtree)
 }
 
-fn leaf_of(node: &Node<Hash>) -> Leaf {
-    let first = node.first();
-    Leaf { path: first.path, value: value_hash(&first.item.value) }
-}
-
-fn collect(node: &Node<Hash>, values: &mut Vec<(StateKey, Vec<u8>)>) {
-    match node {
-        Node::Leaf(leaf) => values.push((leaf.item.key.clone(), leaf.item.value.clone())),
-        Node::Inner(inner) => {
-            collect(&inner.left.node, values);
-            collect(&inner.right.node, values);
-        }
-    }
+/// The leaf with the lowest path; there is one in every subtree.
+fn first_leaf(subtree: &Subtree<'_>) -> Leaf {
+    let first = subtree.iter().find_map(read_entry);
+    debug_assert!(first.is_some(), "a subtree is never empty");
+    let (path, value) = first.map_or((Path::first_of(&StateGroup::Evidence), Hash::ZERO), |(key, value)| {
+        (key.path(), value_hash(value))
+    });
+    Leaf { path, value }
 }
 
 /// Depths grow by at least one a step and are below 512, so the steps always fit.

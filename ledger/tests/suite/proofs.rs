@@ -29,7 +29,7 @@ fn busy_world() -> World {
 }
 
 fn keys(state: &State) -> Vec<StateKey> {
-    state.entries().map(|(key, _)| key.clone()).collect()
+    state.entries().map(|(key, _)| key).collect()
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_root_is_that_of_the_leaves_alone_whatever_the_way_to_it() {
     let genesis = World::new();
     assert_eq!(there.ledger.head().state().root(), genesis.ledger.head().state().root());
     let state = there.ledger.head().state();
-    let leaf = |(key, value): (&StateKey, &[u8])| Leaf { path: key.path(), value: value_hash(value) };
+    let leaf = |(key, value): (StateKey, &[u8])| Leaf { path: key.path(), value: value_hash(value) };
     let leaves: Vec<Leaf> = state.entries().map(leaf).collect();
     assert!(leaves.is_sorted_by(|a, b| a.path < b.path));
     assert_eq!(state.root(), tree_root(&leaves));

@@ -76,19 +76,19 @@ impl Generator {
     }
 
     fn look(&mut self, state: &State) {
-        let account = |(key, _): (&StateKey, &[u8])| match key {
-            StateKey::Account(id) => state.get(key).map(|account| (*id, account)),
+        let account = |(key, _): (StateKey, &[u8])| match key {
+            StateKey::Account(id) => state.get(&key).map(|account| (id, account)),
             _ => None,
         };
         self.accounts = state.entries().filter_map(account).collect();
-        let balance = |(key, _): (&StateKey, &[u8])| match key {
+        let balance = |(key, _): (StateKey, &[u8])| match key {
             StateKey::Balance(account, asset) => {
-                state.get::<Balance>(key).map(|balance| (*account, *asset, balance.posted.get()))
+                state.get::<Balance>(&key).map(|balance| (account, asset, balance.posted.get()))
             }
             _ => None,
         };
-        let grant = |(key, _): (&StateKey, &[u8])| match key {
-            StateKey::Grant(grantee, permission, scope) => Some((*grantee, *permission, scope.clone())),
+        let grant = |(key, _): (StateKey, &[u8])| match key {
+            StateKey::Grant(grantee, permission, scope) => Some((grantee, permission, scope)),
             _ => None,
         };
         self.grants = state.entries().filter_map(grant).collect();
@@ -474,7 +474,7 @@ fn compare(seed: u64, blocks: usize) -> Reached {
     let again = Ledger::open(memory, &genesis).unwrap();
     assert_eq!(again.head().outcome(), ledger.head().outcome());
     for (key, _) in again.head().state().entries() {
-        reached.sets += usize::from(matches!(key, StateKey::Validators(epoch) if *epoch > EpochNumber::ZERO));
+        reached.sets += usize::from(matches!(key, StateKey::Validators(epoch) if epoch > EpochNumber::ZERO));
         reached.evidence += usize::from(matches!(key, StateKey::Evidence(..)));
     }
     reached

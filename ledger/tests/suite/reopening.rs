@@ -52,7 +52,7 @@ fn a_reopened_ledger_still_knows_what_was_executed_and_what_expires() {
     assert_eq!(world.block(vec![signed.clone()]), vec![]);
     world.block_of(vec![], 3_600_000);
     let is_marker = |key: &StateKey| matches!(key, StateKey::Nonce(..));
-    assert!(!world.ledger.head().state().entries().any(|(key, _)| is_marker(key)));
+    assert!(!world.ledger.head().state().entries().any(|(key, _)| is_marker(&key)));
     let reader = world.ledger.reader();
     assert_eq!(reader.position(&signed.id()).unwrap().map(|position| position.height), Some(Height::new(1)));
     let proof = reader.history_proof(Height::new(1), Height::new(3)).unwrap();

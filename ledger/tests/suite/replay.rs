@@ -120,7 +120,7 @@ fn a_block_sweeps_a_bounded_number_of_markers_the_oldest_first() {
     let left = world.ledger.head().state().entries();
     let left: Vec<Marker> = left
         .filter_map(|(key, _)| match key {
-            StateKey::Nonce(..) => world.ledger.head().state().get(key),
+            StateKey::Nonce(..) => world.ledger.head().state().get(&key),
             _ => None,
         })
         .collect();

@@ -52,8 +52,12 @@ pub enum StateGroup {
     Evidence,
 }
 
-/// A value's position in the state tree. Shape: hash of the group (32) ‖ hash of the item (32); bit 0
-/// is the highest bit of the first byte.
+/// A value's position in the state tree. Shape: hash of the group (32), whose bit 0 says whether it is a group
+/// of markers ‖ hash of the item (32); bit 0 is the highest bit of the first byte.
+///
+/// Markers come and go with every transaction and soon outnumber everything else. On a side of their own
+/// they do not scatter what is read and changed all the time: it stays near each other, in the tree and in
+/// memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Path([u8; 64]);
 
@@ -85,7 +89,7 @@ impl Path {
     /// The lowest path of a group.
     #[must_use]
     pub fn first_of(group: &StateGroup) -> Self {
-        Self::join(group.hash(), Hash::ZERO)
+        Self::join(group.half(group.hash()), Hash::ZERO)
     }
 
     fn join(group: Hash, item: Hash) -> Self {
@@ -133,11 +137,25 @@ impl Path {
     }
 }
 
+/// Bit 0 of a path, in its byte.
+const MARKER_BIT: u8 = 0x80;
+
 impl StateGroup {
-    /// First half of the group's paths: `hash(group, canonical bytes)`.
-    #[must_use]
-    pub fn hash(&self) -> Hash {
+    fn hash(&self) -> Hash {
         hash_of(Domain::StateGroup, self)
+    }
+
+    /// First half of the group's paths: `hash(group, canonical bytes)`, bit 0 of which is replaced by whether the
+    /// group is of markers.
+    fn half(&self, hash: Hash) -> Hash {
+        let mut bytes = *hash.as_bytes();
+        let [first, ..] = &mut bytes;
+        *first = if self.is_of_markers() { *first | MARKER_BIT } else { *first & !MARKER_BIT };
+        Hash::from_bytes(bytes)
+    }
+
+    fn is_of_markers(&self) -> bool {
+        matches!(self, Self::Nonces(_) | Self::Single(StateKey::Unauthorised(_)))
     }
 }
 
@@ -159,21 +177,25 @@ impl StateKey {
         }
     }
 
-    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`.
+    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`, the first with
+    /// bit 0 as [`Path`] says.
     #[must_use]
     pub fn path(&self) -> Path {
-        Path::join(self.group().hash(), hash_of(Domain::StateItem, self))
+        let group = self.group();
+        Path::join(group.half(group.hash()), hash_of(Domain::StateItem, self))
     }
 
     /// The paths of many keys, in order; cheaper than one by one.
     #[must_use]
     pub fn paths(keys: &[Self]) -> Vec<Path> {
         let mut messages = Messages::with_capacity(keys.len().saturating_mul(2), KEY_MESSAGE_BYTES);
-        keys.iter().for_each(|key| messages.push_value(Domain::StateGroup, &key.group()));
+        let groups: Vec<StateGroup> = keys.iter().map(Self::group).collect();
+        groups.iter().for_each(|group| messages.push_value(Domain::StateGroup, group));
         keys.iter().for_each(|key| messages.push_value(Domain::StateItem, key));
         let hashes = messages.hashes();
-        let (groups, items) = hashes.split_at(keys.len());
-        groups.iter().zip(items).map(|(group, item)| Path::join(*group, *item)).collect()
+        let (halves, items) = hashes.split_at(keys.len());
+        let halves = groups.iter().zip(halves).map(|(group, hash)| group.half(*hash));
+        halves.zip(items).map(|(half, item)| Path::join(half, *item)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether the ledgers hold nobody guilty who is not.
 use quorate_primitives::evidence::EvidenceKind;
-use quorate_primitives::state::StateKey;
+use quorate_primitives::state::{StateGroup, StateKey};
 
 use crate::world::World;
 
@@ -13,8 +13,9 @@ pub fn look(world: &mut World) {
     let mut found = Vec::new();
     for node in world.nodes.iter().filter(|node| world.env.checkers.is_honest(node.id)) {
         let Some(replica) = node.replica() else { continue };
-        let keys = replica.ledger().head().state().entries().filter_map(|(key, _)| match key {
-            StateKey::Evidence(epoch, accused, kind) => Some((node.id, *epoch, *accused, *kind)),
+        let (evidence, _) = replica.ledger().head().state().group(&StateGroup::Evidence);
+        let keys = evidence.into_iter().filter_map(|(key, _)| match key {
+            StateKey::Evidence(epoch, accused, kind) => Some((node.id, epoch, accused, kind)),
             _ => None,
         });
         found.extend(keys);

@@ -1,0 +1,173 @@
+//! A subtree of few leaves in one piece of memory.
+//!
+//! The leaves lie side by side in the order of their paths. Between two neighbours stands the first bit in
+//! which they differ, and that alone tells the shape of the subtree: of the leaves in a run, the two
+//! sides part where that bit comes first. Paths are not kept: whoever looks for one knows the key, and who
+//! needs one computes it from the key. Source of the search: Ferguson, "Bit-Tree: A Data Structure for Fast
+//! File Processing", Communications of the ACM 35(6), 1992.
+use quorate_primitives::Hash;
+use quorate_primitives::state::Path;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Most leaves in a page.
+pub(super) const PAGE_MAX: usize = 16;
+/// Neighbouring pages that shrank become one when they have at most so many leaves together.
+pub(super) const PAGE_MERGED_MAX: usize = 8;
+
+/// Bytes before the index.
+const COUNT_BYTES: usize = 4;
+/// Bytes of one leaf in the index.
+const INDEX_BYTES: usize = 8;
+/// Bytes of the hashes of one leaf.
+const HASHES_BYTES: usize = 64;
+
+/// A subtree, never empty. Cloning shares it.
+///
+/// Shape, numbers little endian: number of leaves (4) ‖ index: for each leaf the first bit in which it
+/// differs from the one before (2), length of its key (2), end of its value in the data (4) ‖ hashes: for
+/// each leaf its own (32), that of the inner node which parts it from the one before (32) ‖ data: key and
+/// value of each leaf. What the first leaf says of the one before means nothing.
+#[derive(Clone)]
+pub(crate) struct Page(Arc<[u8]>);
+
+/// A leaf of a page that is being made.
+pub(super) struct PageLeaf<'a> {
+    /// First bit in which it differs from the leaf before.
+    pub(super) depth: u16,
+    /// Canonical bytes.
+    pub(super) key: &'a [u8],
+    /// Canonical bytes.
+    pub(super) value: &'a [u8],
+    /// Of the leaf.
+    pub(super) hash: Hash,
+    /// Of the inner node that parts it from the leaf before.
+    pub(super) join: Hash,
+}
+
+impl Page {
+    /// A page of these leaves, ascending by path; `buffer` is emptied and used.
+    pub(super) fn new(leaves: &[PageLeaf<'_>], buffer: &mut Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.extend(number(leaves.len()).to_le_bytes());
+        let mut end = 0_usize;
+        for leaf in leaves {
+            end = end.saturating_add(leaf.key.len()).saturating_add(leaf.value.len());
+            let key_bytes = u16::try_from(leaf.key.len()).unwrap_or(u16::MAX);
+            debug_assert!(leaf.key.len() < usize::from(u16::MAX), "keys are short");
+            buffer.extend(leaf.depth.to_le_bytes());
+            buffer.extend(key_bytes.to_le_bytes());
+            buffer.extend(number(end).to_le_bytes());
+        }
+        for leaf in leaves {
+            buffer.extend(leaf.hash.as_bytes());
+            buffer.extend(leaf.join.as_bytes());
+        }
+        for leaf in leaves {
+            buffer.extend_from_slice(leaf.key);
+            buffer.extend_from_slice(leaf.value);
+        }
+        Self(Arc::from(buffer.as_slice()))
+    }
+
+    /// Where it lies in memory, for tests.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Number of leaves.
+    pub(super) fn len(&self) -> usize {
+        let count = self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        usize::try_from(count).unwrap_or_default()
+    }
+
+    fn index(&self) -> &[[u8; INDEX_BYTES]] {
+        let end = COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES));
+        self.0.get(COUNT_BYTES..end).unwrap_or_default().as_chunks().0
+    }
+
+    /// First bit in which a leaf differs from the one before.
+    pub(super) fn depth(&self, leaf: usize) -> u16 {
+        self.index().get(leaf).map_or(0, depth_of)
+    }
+
+    fn end(&self, leaf: usize) -> usize {
+        let end = |[.., a, b, c, d]: &[u8; INDEX_BYTES]| u32::from_le_bytes([*a, *b, *c, *d]);
+        usize::try_from(self.index().get(leaf).map_or(0, end)).unwrap_or_default()
+    }
+
+    /// Canonical bytes of a leaf's key and of its value.
+    pub(super) fn entry(&self, leaf: usize) -> (&[u8], &[u8]) {
+        let each = INDEX_BYTES.saturating_add(HASHES_BYTES);
+        let data = COUNT_BYTES.saturating_add(self.len().saturating_mul(each));
+        let start = leaf.checked_sub(1).map_or(0, |before| self.end(before));
+        let bytes = data.saturating_add(start)..data.saturating_add(self.end(leaf));
+        let key_bytes =
+            self.index().get(leaf).map_or(0, |[_, _, low, high, ..]| u16::from_le_bytes([*low, *high]));
+        self.0.get(bytes).and_then(|both| both.split_at_checked(usize::from(key_bytes))).unwrap_or_default()
+    }
+
+    fn hash_at(&self, place: usize) -> Hash {
+        let hashes = COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES));
+        let start = hashes.saturating_add(place.saturating_mul(32));
+        let bytes = self.0.get(start..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(Hash::ZERO, |bytes| Hash::from_bytes(*bytes))
+    }
+
+    /// Hash of a leaf.
+    pub(super) fn hash(&self, leaf: usize) -> Hash {
+        self.hash_at(leaf.saturating_mul(2))
+    }
+
+    /// Hash of the inner node that parts a leaf from the one before.
+    pub(super) fn join(&self, leaf: usize) -> Hash {
+        self.hash_at(leaf.saturating_mul(2).saturating_add(1))
+    }
+
+    /// The leaf to which the bits of a path lead: the path's own if there is one.
+    pub(super) fn nearest(&self, path: &Path) -> usize {
+        let mut nearest = 0;
+        // Where a bit is 0, all that follow and share that bit and those before lie on its other side.
+        let mut skipped = u16::MAX;
+        for (leaf, entry) in self.index().iter().enumerate().skip(1) {
+            let depth = depth_of(entry);
+            if depth > skipped {
+                continue;
+            }
+            if path.bit(depth) {
+                nearest = leaf;
+                skipped = u16::MAX;
+            } else {
+                skipped = depth;
+            }
+        }
+        nearest
+    }
+
+    /// Where the two sides of a run of leaves part: the first leaf of the right side. None if it is one leaf.
+    pub(super) fn part(&self, run: &Range<usize>) -> Option<usize> {
+        (run.start.saturating_add(1)..run.end).min_by_key(|leaf| self.depth(*leaf))
+    }
+
+    /// Before which leaf a new one belongs whose path differs from all others in bit `depth` first, from
+    /// its nearest; `is_right` is the value of that bit.
+    pub(super) fn gap(&self, nearest: usize, depth: u16, is_right: bool) -> usize {
+        if is_right {
+            let beyond = |leaf: &usize| self.depth(*leaf) < depth;
+            (nearest.saturating_add(1)..self.len()).find(beyond).unwrap_or(self.len())
+        } else {
+            let beyond = |leaf: &usize| self.depth(*leaf) < depth;
+            (1..=nearest).rev().find(beyond).unwrap_or(0)
+        }
+    }
+}
+
+fn depth_of([low, high, ..]: &[u8; INDEX_BYTES]) -> u16 {
+    u16::from_le_bytes([*low, *high])
+}
+
+fn number(value: usize) -> u32 {
+    debug_assert!(u32::try_from(value).is_ok(), "pages are far shorter");
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
