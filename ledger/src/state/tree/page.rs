@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Most leaves in a page.
-pub(super) const PAGE_MAX: usize = 16;
+pub(super) const PAGE_MAX: usize = 12;
 /// Neighbouring pages that shrank become one when they have at most so many leaves together.
-pub(super) const PAGE_MERGED_MAX: usize = 8;
+pub(super) const PAGE_MERGED_MAX: usize = 6;
 
 /// Bytes before the index.
 const COUNT_BYTES: usize = 4;
@@ -32,42 +32,57 @@ const HASHES_BYTES: usize = 64;
 pub(crate) struct Page(Arc<[u8]>);
 
 /// A leaf of a page that is being made.
+#[derive(Clone, Copy)]
 pub(super) struct PageLeaf<'a> {
     /// First bit in which it differs from the leaf before.
     pub(super) depth: u16,
-    /// Canonical bytes.
-    pub(super) key: &'a [u8],
-    /// Canonical bytes.
-    pub(super) value: &'a [u8],
+    /// Key and value, as canonical bytes.
+    pub(super) entry: [&'a [u8]; 2],
     /// Of the leaf.
-    pub(super) hash: Hash,
+    pub(super) hash: &'a [u8; 32],
     /// Of the inner node that parts it from the leaf before.
-    pub(super) join: Hash,
+    pub(super) join: &'a [u8; 32],
 }
 
 impl Page {
     /// A page of these leaves, ascending by path; `buffer` is emptied and used.
-    pub(super) fn new(leaves: &[PageLeaf<'_>], buffer: &mut Vec<u8>) -> Self {
+    pub(super) fn new<'a>(leaves: impl Iterator<Item = PageLeaf<'a>> + Clone, buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
-        buffer.extend(number(leaves.len()).to_le_bytes());
-        let mut end = 0_usize;
-        for leaf in leaves {
-            end = end.saturating_add(leaf.key.len()).saturating_add(leaf.value.len());
-            let key_bytes = u16::try_from(leaf.key.len()).unwrap_or(u16::MAX);
-            debug_assert!(leaf.key.len() < usize::from(u16::MAX), "keys are short");
-            buffer.extend(leaf.depth.to_le_bytes());
-            buffer.extend(key_bytes.to_le_bytes());
-            buffer.extend(number(end).to_le_bytes());
+        buffer.extend([0; COUNT_BYTES]);
+        let (mut count, mut end) = (0_usize, 0_usize);
+        for PageLeaf { depth, entry: [key, value], .. } in leaves.clone() {
+            count = count.saturating_add(1);
+            end = end.saturating_add(key.len()).saturating_add(value.len());
+            debug_assert!(key.len() < usize::from(u16::MAX), "keys are short");
+            let [depth_low, depth_high] = depth.to_le_bytes();
+            let [key_low, key_high] = u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes();
+            let [a, b, c, d] = number(end).to_le_bytes();
+            buffer.extend_from_slice(&[depth_low, depth_high, key_low, key_high, a, b, c, d]);
         }
-        for leaf in leaves {
-            buffer.extend(leaf.hash.as_bytes());
-            buffer.extend(leaf.join.as_bytes());
+        if let Some(bytes) = buffer.first_chunk_mut() {
+            *bytes = number(count).to_le_bytes();
         }
-        for leaf in leaves {
-            buffer.extend_from_slice(leaf.key);
-            buffer.extend_from_slice(leaf.value);
+        buffer.reserve(count.saturating_mul(HASHES_BYTES).saturating_add(end));
+        for PageLeaf { hash, join, .. } in leaves.clone() {
+            buffer.extend_from_slice(hash);
+            buffer.extend_from_slice(join);
+        }
+        for PageLeaf { entry: [key, value], .. } in leaves {
+            buffer.extend_from_slice(key);
+            buffer.extend_from_slice(value);
         }
         Self(Arc::from(buffer.as_slice()))
+    }
+
+    /// A leaf as it is, for another page.
+    pub(super) fn leaf(&self, leaf: usize) -> PageLeaf<'_> {
+        let (key, value) = self.entry(leaf);
+        PageLeaf {
+            depth: self.depth(leaf),
+            entry: [key, value],
+            hash: self.hash_at(leaf.saturating_mul(2)),
+            join: self.hash_at(leaf.saturating_mul(2).saturating_add(1)),
+        }
     }
 
     /// Where it lies in memory, for tests.
@@ -108,21 +123,20 @@ impl Page {
         self.0.get(bytes).and_then(|both| both.split_at_checked(usize::from(key_bytes))).unwrap_or_default()
     }
 
-    fn hash_at(&self, place: usize) -> Hash {
+    fn hash_at(&self, place: usize) -> &[u8; 32] {
         let hashes = COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES));
         let start = hashes.saturating_add(place.saturating_mul(32));
-        let bytes = self.0.get(start..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(Hash::ZERO, |bytes| Hash::from_bytes(*bytes))
+        self.0.get(start..).and_then(|rest| rest.first_chunk()).unwrap_or(Hash::ZERO.as_bytes())
     }
 
     /// Hash of a leaf.
     pub(super) fn hash(&self, leaf: usize) -> Hash {
-        self.hash_at(leaf.saturating_mul(2))
+        Hash::from_bytes(*self.hash_at(leaf.saturating_mul(2)))
     }
 
     /// Hash of the inner node that parts a leaf from the one before.
     pub(super) fn join(&self, leaf: usize) -> Hash {
-        self.hash_at(leaf.saturating_mul(2).saturating_add(1))
+        Hash::from_bytes(*self.hash_at(leaf.saturating_mul(2).saturating_add(1)))
     }
 
     /// The leaf to which the bits of a path lead: the path's own if there is one.

@@ -89,7 +89,7 @@ fn place<'a>(top: Option<&Branch>, changes: &[Change<'a>], paths_of: PathsOf) ->
     let mut placed: Vec<Placed<'_>> = Vec::with_capacity(changes.len());
     // Positions of what is not there, and the keys to which its paths lead.
     let (mut strangers, mut keys) = (Vec::new(), Vec::new());
-    let found = top.map(|top| nearest_all(top, changes.iter().map(|change| change.path)));
+    let found = top.map(|top| nearest_all::<true>(top, changes.iter().map(|change| change.path)));
     let mut found = found.into_iter().flatten();
     let mut count = 0_usize;
     for change in changes {
@@ -407,7 +407,7 @@ impl<'a> Draft<'a> {
             let left = branch(left, &mut built, &hashes, (&self.items, &mut buffer))?;
             let right = branch(right, &mut built, &hashes, (&self.items, &mut buffer))?;
             let node = Node::Inner(Arc::new(Inner { depth, left, right }));
-            built.push(Some(Branch { node, hash: hashes.get(&summary) }));
+            built.push(Some(Branch { node, hash: *hashes.get(&summary) }));
         }
         branch(top?, &mut built, &hashes, (&self.items, &mut buffer))
     }
@@ -420,16 +420,16 @@ struct Hashes<'a> {
 }
 
 impl Hashes<'_> {
-    fn get(&self, summary: &Summary) -> Hash {
+    fn get<'a>(&'a self, summary: &'a Summary) -> &'a Hash {
         let hash = match summary {
-            Summary::Known(hash) => Some(*hash),
-            Summary::Leaf(leaf) => self.leaves.get(*leaf).map(|leaf| leaf.hash),
+            Summary::Known(hash) => Some(hash),
+            Summary::Leaf(leaf) => self.leaves.get(*leaf).map(|leaf| &leaf.hash),
             Summary::Joint { level, position } => {
-                self.levels.get(*level).and_then(|level| level.get(*position)).copied()
+                self.levels.get(*level).and_then(|level| level.get(*position))
             }
         };
         debug_assert!(hash.is_some(), "what a node is made of is hashed before it");
-        hash.unwrap_or(Hash::ZERO)
+        hash.unwrap_or(&Hash::ZERO)
     }
 }
 
@@ -440,7 +440,7 @@ fn branch(
     hashes: &Hashes<'_>,
     (items, buffer): (&[Item<'_>], &mut Vec<u8>),
 ) -> Option<Branch> {
-    let hash = hashes.get(&settled.summary);
+    let hash = *hashes.get(&settled.summary);
     match settled.part {
         Part::Whole(branch) => Some(branch.clone()),
         Part::Inner(inner) => {
@@ -449,9 +449,8 @@ fn branch(
             branch
         }
         Part::Page(run) => {
-            let items = items.get(run).unwrap_or_default();
-            let leaves: Vec<PageLeaf<'_>> = items.iter().map(|item| item.leaf(hashes)).collect();
-            Some(Branch { node: Node::Page(Page::new(&leaves, buffer)), hash })
+            let leaves = items.get(run).unwrap_or_default().iter().filter_map(|item| item.leaf(hashes));
+            Some(Branch { node: Node::Page(Page::new(leaves, buffer)), hash })
         }
     }
 }
@@ -483,27 +482,18 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn leaf<'b>(&self, hashes: &Hashes<'b>) -> PageLeaf<'b>
-    where
-        'a: 'b,
-    {
-        let before = self.join.map(|join| hashes.get(&join));
-        let depth = self.depth;
-        match self.source {
-            Source::Kept(page, position) => {
-                let (key, value) = page.entry(position);
-                let join = before.unwrap_or_else(|| page.join(position));
-                PageLeaf { depth, key, value, hash: page.hash(position), join }
+    /// As its page holds it. Every item is of a leaf that there is.
+    fn leaf<'b>(&'b self, hashes: &'b Hashes<'b>) -> Option<PageLeaf<'b>> {
+        let leaf = match self.source {
+            Source::Kept(page, position) => page.leaf(position),
+            Source::New(new) => {
+                let NewLeaf { key, value, hash } = hashes.leaves.get(new)?;
+                let hash = hash.as_bytes();
+                PageLeaf { depth: self.depth, entry: [key, value], hash, join: hash }
             }
-            Source::New(leaf) => {
-                let join = before.unwrap_or(Hash::ZERO);
-                // Every item is of a leaf that there is.
-                let none = PageLeaf { depth, key: &[], value: &[], hash: Hash::ZERO, join };
-                hashes.leaves.get(leaf).map_or(none, |new| {
-                    PageLeaf { depth, key: new.key, value: new.value, hash: new.hash, join }
-                })
-            }
-        }
+        };
+        let join = self.join.as_ref().map_or(leaf.join, |join| hashes.get(join).as_bytes());
+        Some(PageLeaf { depth: self.depth, join, ..leaf })
     }
 }
 
