@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::hash::{Domain, HexError, parse_hex};
 
 mod batch;
+mod challenge;
 
 pub use batch::KnownKeys;
 

@@ -14,12 +14,11 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use rand_core::CryptoRng;
-use sha2::{Digest, Sha512};
 #[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
 use std::collections::HashMap;
 use std::iter::once;
 
-use super::{BorrowedCheck, PublicKey};
+use super::{BorrowedCheck, PublicKey, challenge};
 
 /// What is kept of each key. The table is keyed at random, so that nobody can choose keys that collide.
 #[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
@@ -113,15 +112,10 @@ impl Terms {
         // Keys in the order in which they first appear, and the place of each.
         let mut of_keys: Vec<(PublicKey, Scalar)> = Vec::with_capacity(checks.len());
         let mut places: Table<usize> = Table::with_capacity(checks.len());
-        for (check, random) in checks.iter().zip(random) {
+        for ((check, random), k) in checks.iter().zip(random).zip(challenge::challenges(checks)) {
             let (r, s) = check.signature.halves();
             let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s))?;
-            let k = Sha512::new()
-                .chain_update(r)
-                .chain_update(check.key.0)
-                .chain_update(check.domain.tag())
-                .chain_update(check.message);
-            let k = Scalar::from_bytes_mod_order_wide(&k.finalize().into());
+            let k = Scalar::from_bytes_mod_order_wide(&k);
             let z = Scalar::from(u128::from_le_bytes(random));
             base -= z * s;
             factors.push(z);
