@@ -1,11 +1,11 @@
 //! One checking thread: decodes what came, has it proven, and says what came of it.
-use quorate_consensus::Proposal;
-use quorate_primitives::PublicKey;
+use quorate_consensus::{Message, Proposal};
 use quorate_primitives::block::{ANSWER_BYTES_MAX, Payload};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec;
 use quorate_primitives::keys::{KnownKeys, verify_batch};
 use quorate_primitives::signed::Verified;
+use quorate_primitives::{EpochNumber, PublicKey};
 use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
 use quorate_replica::{Answer, Event, PeerMessage};
 use rand::rngs::StdRng;
@@ -36,8 +36,9 @@ struct Opened {
 /// What a message is, apart from its bundle.
 enum Kind {
     Malformed,
-    /// A protocol message, or a bundle that was sent directly.
-    Event(Option<Event>),
+    Message(EpochNumber, Box<Message>),
+    /// A bundle that was sent directly.
+    Bundle,
     Proposal(Box<Proposal>, Payload),
     Gossip(GossipId),
 }
@@ -108,11 +109,12 @@ impl Worker {
                 outlet(Outcome::Violation { peer: from, reason: "a frame is malformed" });
                 None
             }
-            Kind::Event(_) | Kind::Proposal(..) if is_forged => {
+            Kind::Bundle | Kind::Proposal(..) if is_forged => {
                 outlet(Outcome::Violation { peer: from, reason: "a signature in a frame is invalid" });
                 None
             }
-            Kind::Event(event) => event.or_else(|| bundle.map(of_bundle)),
+            Kind::Message(epoch, message) => Some(Event::Message { from, epoch, message }),
+            Kind::Bundle => bundle.map(of_bundle),
             Kind::Proposal(proposal, payload) => {
                 Some(Event::Proposal { from, proposal, payload, inline: bundle })
             }
@@ -137,13 +139,11 @@ impl Worker {
 
 fn open_frame(from: PublicKey, content: &[u8]) -> (Opened, Option<Bundle>) {
     let (kind, bundle) = match codec::decode::<PeerMessage>(content, PEER_MESSAGE_BYTES_MAX) {
-        Ok(PeerMessage::Consensus { epoch, message }) => {
-            (Kind::Event(Some(Event::Message { from, epoch, message: Box::new(message) })), None)
-        }
+        Ok(PeerMessage::Consensus { epoch, message }) => (Kind::Message(epoch, Box::new(message)), None),
         Ok(PeerMessage::Proposal { proposal, payload, inline }) => {
             (Kind::Proposal(Box::new(proposal), payload), inline)
         }
-        Ok(PeerMessage::Bundle(bundle)) => (Kind::Event(None), Some(bundle)),
+        Ok(PeerMessage::Bundle(bundle)) => (Kind::Bundle, Some(bundle)),
         Err(_) => (Kind::Malformed, None),
     };
     (Opened { from, size: content.len(), kind, has_bundle: bundle.is_some() }, bundle)
