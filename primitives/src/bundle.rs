@@ -1,10 +1,11 @@
 //! Bundles: the unit in which transactions travel, are verified and are ordered.
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::codec::{self, List};
+use crate::codec::{self, List, Recorder};
 use crate::evidence::{Accusation, AccusationError};
+use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
 use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX, Unnamed};
 
@@ -23,8 +24,8 @@ pub const ACCUSATIONS_MAX: usize = 4;
 /// Longest accusation in bytes: identity (172), key (32) and two Finalize votes (138 each).
 pub const ACCUSATION_BYTES_MAX: usize = 480;
 
-/// Room for all of a bundle but its transactions.
-const ROOM_BESIDE: usize = 32 + ACCUSATIONS_MAX * ACCUSATION_BYTES_MAX;
+/// Bytes of the author, the sequence and the count of transactions.
+const HEAD_BYTES: usize = 1 + 8 + 4;
 
 const _: () = assert!(
     BUNDLE_BYTES_TARGET + TRANSACTION_BYTES_MAX + ACCUSATIONS_MAX * ACCUSATION_BYTES_MAX < BUNDLE_BYTES_MAX
@@ -35,15 +36,29 @@ const _: () = assert!(
 /// Author and sequence are labels for fairness between validators; nothing is believed because of
 /// them. At least one transaction or one accusation is in it.
 /// Shape: author (1) ‖ sequence (8) ‖ transactions ‖ accusations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Bundle {
     author: u8,
     sequence: u64,
     transactions: Vec<Arc<SignedTransaction>>,
     accusations: List<Accusation, 0, ACCUSATIONS_MAX>,
-    id: Hash,
+    /// Computed when it is first needed: the ids of several bundles are cheaper to compute together.
+    id: OnceLock<Hash>,
     size: usize,
 }
+
+/// Bundles of the same content are equal, whether or not their ids were computed.
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        let content =
+            |bundle: &Self| (bundle.author, bundle.sequence, bundle.size, bundle.transactions.len());
+        content(self) == content(other)
+            && self.transactions == other.transactions
+            && self.accusations == other.accusations
+    }
+}
+
+impl Eq for Bundle {}
 
 /// Why transactions and accusations do not make a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,16 +116,13 @@ impl Bundle {
         for (position, accusation) in accusations.iter().enumerate() {
             accusation.check().map_err(|source| BundleError::Accusation { position, source })?;
         }
-        let room: usize = transactions.iter().map(|signed| signed.size()).sum();
-        let mut bundle = Self { author, sequence, transactions, accusations, id: Hash::ZERO, size: 0 };
-        let mut bytes = Vec::with_capacity(room.saturating_add(ROOM_BESIDE));
-        codec::encode_into(&bundle, &mut bytes);
-        if bytes.len() > BUNDLE_BYTES_MAX {
-            return Err(BundleError::TooLong { found: bytes.len() });
+        let of_transactions: usize = transactions.iter().map(|signed| signed.size()).sum();
+        let of_accusations = codec::encode(&accusations).len();
+        let size = HEAD_BYTES.saturating_add(of_transactions).saturating_add(of_accusations);
+        if size > BUNDLE_BYTES_MAX {
+            return Err(BundleError::TooLong { found: size });
         }
-        bundle.size = bytes.len();
-        bundle.id = hash(Domain::Bundle, &[&bytes]);
-        Ok(bundle)
+        Ok(Self { author, sequence, transactions, accusations, id: OnceLock::new(), size })
     }
 
     /// Index of the validator that collected it; not authenticated.
@@ -140,7 +152,31 @@ impl Bundle {
     /// `hash(bundle, canonical bytes)`, computed once.
     #[must_use]
     pub fn id(&self) -> Hash {
-        self.id
+        *self.id.get_or_init(|| hash(Domain::Bundle, &[&self.encoding()]))
+    }
+
+    /// Computes the ids of all these bundles that have none yet, together.
+    pub fn name_all<'a>(bundles: impl Iterator<Item = &'a Self>) {
+        let unnamed: Vec<&Self> = bundles.filter(|bundle| bundle.id.get().is_none()).collect();
+        let size = unnamed.iter().map(|bundle| bundle.size).max().unwrap_or_default();
+        let mut messages = Messages::with_capacity(unnamed.len(), size);
+        unnamed.iter().for_each(|bundle| messages.push_value(Domain::Bundle, *bundle));
+        for (bundle, id) in unnamed.into_iter().zip(messages.hashes()) {
+            // If another thread was quicker, it found the same.
+            bundle.id.get_or_init(|| id);
+        }
+    }
+
+    /// The canonical bytes.
+    fn encoding(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size);
+        codec::encode_into(self, &mut bytes);
+        bytes
+    }
+
+    /// The transactions, to put equal ones into their places: ids and sizes must stay.
+    pub(crate) fn transactions_mut(&mut self) -> &mut [Arc<SignedTransaction>] {
+        &mut self.transactions
     }
 
     /// Length of the canonical encoding in bytes.
@@ -165,7 +201,9 @@ impl BorshDeserialize for Bundle {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let author = u8::deserialize_reader(reader)?;
         let sequence = u64::deserialize_reader(reader)?;
-        let transactions = List::<Unnamed, 0, BUNDLE_TRANSACTIONS_MAX>::deserialize_reader(reader)?;
+        let mut recorder = Recorder::new(reader);
+        let transactions =
+            List::<Unnamed, 0, BUNDLE_TRANSACTIONS_MAX>::read_with(&mut recorder, Unnamed::read)?;
         let accusations = List::<Accusation, 0, ACCUSATIONS_MAX>::deserialize_reader(reader)?;
         let shared = Unnamed::name_all(transactions.into_inner()).into_iter().map(Arc::new).collect();
         Self::from_shared(author, sequence, shared, accusations.into_inner()).map_err(codec::invalid)

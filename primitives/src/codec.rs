@@ -61,6 +61,44 @@ pub(crate) fn invalid(reason: impl fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
 }
 
+/// A reader that keeps a copy of all that is read through it.
+pub(crate) struct Recorder<'a, R> {
+    reader: &'a mut R,
+    recorded: Vec<u8>,
+}
+
+impl<'a, R: Read> Recorder<'a, R> {
+    /// Nothing is recorded yet.
+    pub(crate) fn new(reader: &'a mut R) -> Self {
+        Self { reader, recorded: Vec::new() }
+    }
+
+    /// Forgets what was read so far.
+    pub(crate) fn restart(&mut self) {
+        self.recorded.clear();
+    }
+
+    /// What was read since the last restart.
+    pub(crate) fn recorded(&self) -> &[u8] {
+        &self.recorded
+    }
+}
+
+impl<R: Read> Read for Recorder<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.recorded.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        // A failure is final: what was read up to it is of no use to anybody.
+        self.reader.read_exact(buffer)?;
+        self.recorded.extend_from_slice(buffer);
+        Ok(())
+    }
+}
+
 /// A length outside the range that the type allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("length {found}, but {min} to {max} are allowed")]
@@ -103,6 +141,21 @@ impl<T, const MIN: usize, const MAX: usize> List<T, MIN, MAX> {
     pub fn into_inner(self) -> Vec<T> {
         self.0
     }
+
+    /// Reads a list whose items are read by `item`.
+    pub(crate) fn read_with<R: Read>(
+        reader: &mut R,
+        mut item: impl FnMut(&mut R) -> io::Result<T>,
+    ) -> io::Result<Self> {
+        let count = usize::try_from(u32::deserialize_reader(reader)?).map_err(invalid)?;
+        check_length(count, MIN, MAX).map_err(invalid)?;
+        // A count is a claim: memory follows the items that really arrive.
+        let mut items = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            items.push(item(reader)?);
+        }
+        Ok(Self(items))
+    }
 }
 
 impl<T, const MIN: usize, const MAX: usize> Deref for List<T, MIN, MAX> {
@@ -134,14 +187,7 @@ impl<T: BorshSerialize, const MIN: usize, const MAX: usize> BorshSerialize for L
 
 impl<T: BorshDeserialize, const MIN: usize, const MAX: usize> BorshDeserialize for List<T, MIN, MAX> {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
-        let count = usize::try_from(u32::deserialize_reader(reader)?).map_err(invalid)?;
-        check_length(count, MIN, MAX).map_err(invalid)?;
-        // A count is a claim: memory follows the items that really arrive.
-        let mut items = Vec::with_capacity(count.min(64));
-        for _ in 0..count {
-            items.push(T::deserialize_reader(reader)?);
-        }
-        Ok(Self(items))
+        Self::read_with(reader, T::deserialize_reader)
     }
 }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::hash::{Domain, HexError, parse_hex};
 
 mod batch;
+mod challenge;
 
 pub use batch::KnownKeys;
 
@@ -181,6 +182,35 @@ pub struct SignatureCheck {
     pub signature: Signature,
 }
 
+impl SignatureCheck {
+    /// The same without owning the message.
+    #[must_use]
+    pub fn borrowed(&self) -> BorrowedCheck<'_> {
+        let Self { key, domain, message, signature } = self;
+        BorrowedCheck { key: *key, domain: *domain, message, signature: *signature }
+    }
+}
+
+/// A [`SignatureCheck`] of a message that lies elsewhere, so that nothing is copied to check it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BorrowedCheck<'a> {
+    /// Who is said to have signed.
+    pub key: PublicKey,
+    /// What the bytes were signed for.
+    pub domain: Domain,
+    /// The message without its tag.
+    pub message: &'a [u8],
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl BorrowedCheck<'_> {
+    /// The verdict on this signature alone (ZIP-215).
+    fn holds(&self) -> bool {
+        self.key.verify(self.domain, self.message, &self.signature)
+    }
+}
+
 /// Checks many signatures at once; the verdict on each equals [`PublicKey::verify`].
 ///
 /// `known` are keys that were seen before. `rng` must be unpredictable to the signers. Returns the
@@ -191,7 +221,8 @@ pub fn verify_batch(
     known: &mut KnownKeys,
     rng: &mut impl CryptoRng,
 ) -> Vec<usize> {
-    find_invalid(checks, known, rng, usize::MAX)
+    let checks: Vec<BorrowedCheck<'_>> = checks.iter().map(SignatureCheck::borrowed).collect();
+    find_invalid(&checks, usize::MAX, |part| batch_holds(part, known, rng))
 }
 
 /// Whether all signatures are valid, as the library that checks single ones decides it for batches: what
@@ -207,38 +238,34 @@ pub fn reference_batch(checks: &[SignatureCheck], rng: &mut impl CryptoRng) -> b
     batch.verify(rng).is_ok()
 }
 
-/// Whether all signatures are valid; arguments as of [`verify_batch`].
-pub fn batch_holds(checks: &[SignatureCheck], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> bool {
-    batch::holds(checks, known, rng)
+/// Whether all signatures are valid; `known` and `rng` as of [`verify_batch`].
+pub fn batch_holds(checks: &[BorrowedCheck<'_>], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> bool {
+    match checks {
+        [check] => check.holds(),
+        _ => batch::holds(checks, known, rng),
+    }
 }
 
-/// The position of the first invalid signature; arguments as of [`verify_batch`]. Looks no further, so that
-/// a heap of forged ones costs its sender's victim little more than one batch.
+/// The position of the first invalid signature; `known` and `rng` as of [`verify_batch`]. Looks no further, so
+/// that a heap of forged ones costs its sender's victim little more than one batch.
 pub fn first_invalid(
-    checks: &[SignatureCheck],
+    checks: &[BorrowedCheck<'_>],
     known: &mut KnownKeys,
     rng: &mut impl CryptoRng,
 ) -> Option<usize> {
-    find_invalid(checks, known, rng, 1).first().copied()
+    find_invalid(checks, 1, |part| batch_holds(part, known, rng)).first().copied()
 }
 
-fn find_invalid(
-    checks: &[SignatureCheck],
-    known: &mut KnownKeys,
-    rng: &mut impl CryptoRng,
-    limit: usize,
-) -> Vec<usize> {
+/// The positions of the first `limit` items that are invalid, ascending, where `holds` tells whether all of
+/// some items are valid: parts that do not hold are halved until the invalid ones stand alone.
+pub(crate) fn find_invalid<T>(items: &[T], limit: usize, mut holds: impl FnMut(&[T]) -> bool) -> Vec<usize> {
     let mut bad = Vec::new();
-    let mut open = vec![(0, checks)];
+    let mut open = vec![(0, items)];
     while let Some((offset, part)) = open.pop().filter(|_| bad.len() < limit) {
-        let holds = match part {
-            [check] => check.key.verify(check.domain, &check.message, &check.signature),
-            _ => batch::holds(part, known, rng),
-        };
-        if holds {
+        if holds(part) {
             continue;
         }
-        if part.len() == 1 {
+        if part.len() <= 1 {
             bad.push(offset);
             continue;
         }

@@ -3,10 +3,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::io::{self, Read, Write};
 
 use crate::address::{AccountId, DepositTag};
-use crate::codec::{self, Blob, List, Text};
+use crate::codec::{self, Blob, List, Recorder, Text};
 use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash};
-use crate::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
+use crate::keys::{BorrowedCheck, PublicKey, SecretKey, Signature, SignatureCheck};
 use crate::numbers::{Amount, Height, Timestamp};
 use crate::state::{AssetId, Authority, Capabilities, Delegation, OrganisationId, Permission, Scope, Symbol};
 use crate::validators::Validator;
@@ -164,15 +164,24 @@ impl SignedTransaction {
     /// The signature checks that this transaction stands or falls by.
     #[must_use]
     pub fn signature_checks(&self) -> Vec<SignatureCheck> {
+        let owned = |BorrowedCheck { key, domain, message, signature }: BorrowedCheck<'_>| SignatureCheck {
+            key,
+            domain,
+            message: message.to_vec(),
+            signature,
+        };
+        self.checks().map(owned).collect()
+    }
+
+    /// The same without copies of the message.
+    pub(crate) fn checks(&self) -> impl Iterator<Item = BorrowedCheck<'_>> {
         let pairs = self.transaction.signers.iter().zip(self.signatures.iter());
-        pairs
-            .map(|(key, signature)| SignatureCheck {
-                key: *key,
-                domain: Domain::SignTransaction,
-                message: self.signed_bytes().to_vec(),
-                signature: *signature,
-            })
-            .collect()
+        pairs.map(|(key, signature)| BorrowedCheck {
+            key: *key,
+            domain: Domain::SignTransaction,
+            message: self.signed_bytes(),
+            signature: *signature,
+        })
     }
 
     /// Canonical bytes of the transaction without its signatures.
@@ -189,7 +198,7 @@ impl BorshSerialize for SignedTransaction {
 
 impl BorshDeserialize for SignedTransaction {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
-        let Unnamed(signed) = Unnamed::deserialize_reader(reader)?;
+        let Unnamed(signed) = Unnamed::read(&mut Recorder::new(reader))?;
         let id = hash(Domain::Transaction, &[signed.signed_bytes()]);
         Ok(Self { id, ..signed })
     }
@@ -200,18 +209,38 @@ pub(crate) struct Unnamed(SignedTransaction);
 
 impl Unnamed {
     fn new(transaction: Transaction, signatures: Vec<Signature>) -> Result<Self, MalformedTransaction> {
-        transaction.check()?;
-        if signatures.len() != transaction.signers.len() {
-            return Err(MalformedTransaction::MissingSignature);
-        }
         let signatures = List::new(signatures).map_err(|_| MalformedTransaction::MissingSignature)?;
         let mut encoding = codec::encode(&transaction);
         let signed = encoding.len();
         codec::encode_into(&signatures, &mut encoding);
+        encoding.shrink_to_fit();
+        Self::of_encoding(transaction, signatures, encoding, signed)
+    }
+
+    /// Reads one and keeps the bytes it is read from: there is no other encoding of the same.
+    pub(crate) fn read<R: Read>(recorder: &mut Recorder<'_, R>) -> io::Result<Self> {
+        recorder.restart();
+        let transaction = Transaction::deserialize_reader(recorder)?;
+        let signed = recorder.recorded().len();
+        let signatures = List::deserialize_reader(recorder)?;
+        let encoding = recorder.recorded().to_vec();
+        Self::of_encoding(transaction, signatures, encoding, signed).map_err(codec::invalid)
+    }
+
+    /// `encoding` is that of both, and its first `signed` bytes that of the transaction.
+    fn of_encoding(
+        transaction: Transaction,
+        signatures: List<Signature, 1, SIGNERS_MAX>,
+        encoding: Vec<u8>,
+        signed: usize,
+    ) -> Result<Self, MalformedTransaction> {
+        transaction.check()?;
+        if signatures.len() != transaction.signers.len() {
+            return Err(MalformedTransaction::MissingSignature);
+        }
         if encoding.len() > TRANSACTION_BYTES_MAX {
             return Err(MalformedTransaction::TooLong { found: encoding.len() });
         }
-        encoding.shrink_to_fit();
         Ok(Self(SignedTransaction { transaction, encoding, signed, signatures, id: Hash::ZERO }))
     }
 
@@ -221,14 +250,6 @@ impl Unnamed {
         unnamed.iter().for_each(|Self(signed)| messages.push(Domain::Transaction, &[signed.signed_bytes()]));
         let named = |(Self(signed), id): (Self, Hash)| SignedTransaction { id, ..signed };
         unnamed.into_iter().zip(messages.hashes()).map(named).collect()
-    }
-}
-
-impl BorshDeserialize for Unnamed {
-    fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
-        let transaction = Transaction::deserialize_reader(reader)?;
-        let signatures = List::<Signature, 1, SIGNERS_MAX>::deserialize_reader(reader)?;
-        Self::new(transaction, signatures.into_inner()).map_err(codec::invalid)
     }
 }
 

@@ -1,39 +1,39 @@
 //! Threads that check signatures, before anything reaches the replica.
 //!
 //! Checks that the protocol waits for come first and have a thread of their own. What peers send and
-//! what clients submit take turns on the others; submitted transactions are gathered for a moment,
-//! because one batch of many signatures costs half of many single ones. Bytes are decoded here too, so
-//! that neither the network task nor the replica spends time on them.
+//! what clients submit is proven together on the others, because one batch of many signatures costs a
+//! third of many single ones; `queues` decides how long what arrives is gathered for that, `proof` what is
+//! proven together, and `cache` remembers what was. Bytes are decoded here too, so that neither the network
+//! task nor the replica spends time on them.
 mod cache;
+mod proof;
+mod queues;
+#[cfg(test)]
+mod testing;
+mod worker;
 
 use quorate_primitives::PublicKey;
 use quorate_primitives::block::ANSWER_BYTES_MAX;
-use quorate_primitives::codec;
-use quorate_primitives::keys::{KnownKeys, SignatureCheck, verify_batch};
+use quorate_primitives::keys::{KnownKeys, SignatureCheck};
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_replica::wire::PEER_MESSAGE_BYTES_MAX;
-use quorate_replica::{Admitted, Answer, CheckTicket, Event, PeerMessage, Refusal};
+use quorate_replica::{Admitted, CheckTicket, Event, Refusal};
 use quorate_rpc::api::{REQUEST_BYTES_MAX, SUBMIT_MANY_MAX};
 use rand::rngs::StdRng;
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 use self::cache::Cache;
+use self::proof::Suspects;
+use self::queues::{Batch, JOB_BYTES_MAX, Queues};
+use self::worker::Worker;
 use super::counters::{Counters, count, count_bytes};
-use super::net::{GOSSIP_BYTES_MAX, GossipId, Verdict};
+use super::net::{GossipId, Verdict};
 
-/// Most jobs of peers that wait.
-const JOBS_MAX: usize = 1_024;
-/// Most of them of one peer, so that a flood of one leaves room for the others.
-const JOBS_PER_PEER_MAX: usize = 256;
-/// Most bytes of these jobs.
-const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most submitted transactions that wait, whatever room the replica has.
 const SUBMISSIONS_MAX: usize = 16_384;
 /// Most bytes of them.
@@ -45,14 +45,10 @@ const _: () = {
     assert!(REQUEST_BYTES_MAX / 2 <= SUBMISSION_BYTES_MAX);
 };
 
-/// Most transactions in one batch: about 20 ms of one core.
-const BATCH_MAX: usize = 512;
-/// Most keys that a thread remembers as points of the curve, about 16 MiB of them.
-const KNOWN_MAX: usize = 65_536;
-/// Most gossiped bundles in one batch.
-const GOSSIP_MAX: usize = 4;
-/// How long a submitted transaction waits for others.
-const GATHER: Duration = Duration::from_millis(1);
+/// Most bytes that all threads together take for the keys they remember as points of the curve.
+const KNOWN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes that one of them takes: some 114,000 keys.
+const KNOWN_BYTES_OF_THREAD_MAX: usize = 26 * 1024 * 1024;
 /// What a client that was refused for lack of room is told to wait, in ms.
 const RETRY_AFTER_MS: u64 = 250;
 
@@ -157,6 +153,14 @@ pub enum Job {
 }
 
 impl Job {
+    /// Whether it is worth more now than in a moment: the protocol waits for a frame, a question for its answer.
+    fn is_pressing(&self) -> bool {
+        match self {
+            Self::Frame { .. } | Self::Answer { .. } => true,
+            Self::Gossip { .. } => false,
+        }
+    }
+
     fn from(&self) -> PublicKey {
         match self {
             Self::Frame { from, .. } | Self::Gossip { from, .. } | Self::Answer { from, .. } => *from,
@@ -207,34 +211,21 @@ pub enum Outcome {
 /// Receives outcomes; called by several threads, and must not block.
 pub type Outlet = Box<dyn Fn(Outcome) + Send + Sync>;
 
-#[derive(Default)]
-struct Queues {
-    checks: VecDeque<(CheckTicket, Vec<SignatureCheck>)>,
-    jobs: VecDeque<Job>,
-    job_bytes: usize,
-    jobs_of_peer: BTreeMap<PublicKey, usize>,
-    submissions: VecDeque<(SignedTransaction, Reply)>,
-    submission_bytes: usize,
-    /// When the oldest submission came.
-    oldest: Option<Instant>,
-    /// Whose turn it is.
-    submissions_next: bool,
-    is_stopping: bool,
-}
-
 /// What a thread does next.
 enum Work {
     Checks(CheckTicket, Vec<SignatureCheck>),
-    /// One job, or several that are gossip.
-    Jobs(Vec<Job>),
-    Submissions(Vec<(SignedTransaction, Reply)>),
+    Batch(Batch),
     Stop,
 }
 
 struct Shared {
     queues: Mutex<Queues>,
+    /// Tells the thread that takes nothing but checks that there are some.
+    checks_filled: Condvar,
+    /// Tells the others that there is something, or that what there is may leave.
     filled: Condvar,
     cache: Mutex<Cache>,
+    suspects: Mutex<Suspects>,
     counters: Arc<Counters>,
     outlet: Outlet,
     /// Those that take jobs.
@@ -257,23 +248,25 @@ impl Pool {
     /// # Errors
     /// When the system gives no randomness or no thread.
     pub fn start(threads: usize, counters: Arc<Counters>, outlet: Outlet) -> io::Result<Self> {
-        let (queues, cache) = (Mutex::new(Queues::default()), Mutex::new(Cache::default()));
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
-            queues,
+            queues: Mutex::default(),
+            checks_filled: Condvar::new(),
             filled: Condvar::new(),
-            cache,
+            cache: Mutex::default(),
+            suspects: Mutex::default(),
             counters,
             outlet,
             threads,
             room: AtomicUsize::new(SUBMISSIONS_MAX),
             unanswered: Arc::default(),
         });
+        let known_bytes = (KNOWN_BYTES_MAX / threads).min(KNOWN_BYTES_OF_THREAD_MAX);
         let mut handles = Vec::new();
         for number in 0..=threads {
             let mut worker = Worker {
                 shared: Arc::clone(&shared),
-                known: KnownKeys::new(KNOWN_MAX),
+                known: KnownKeys::within(known_bytes),
                 rng: fresh_rng()?,
                 checks_only: number == 0,
             };
@@ -285,8 +278,15 @@ impl Pool {
 
     /// Takes checks that the protocol waits for. Their number is bounded by the protocol.
     pub fn check(&self, ticket: CheckTicket, checks: Vec<SignatureCheck>) {
-        self.shared.lock().checks.push_back((ticket, checks));
-        self.shared.filled.notify_all();
+        let mut queues = self.shared.lock();
+        queues.checks.push_back((ticket, checks));
+        let checker_waits = std::mem::take(&mut queues.checker_waits);
+        drop(queues);
+        if checker_waits {
+            self.shared.checks_filled.notify_one();
+        } else {
+            self.shared.filled.notify_one();
+        }
     }
 
     /// Takes something of a peer, or gives it back when too much is waiting.
@@ -294,20 +294,15 @@ impl Pool {
     /// # Errors
     /// The job itself.
     pub fn push(&self, job: Job) -> Result<(), Job> {
+        let now = Instant::now();
         let mut queues = self.shared.lock();
-        let bytes = queues.job_bytes.saturating_add(job.bytes());
-        let of_peer = queues.jobs_of_peer.get(&job.from()).copied().unwrap_or_default();
-        let is_full = queues.jobs.len() >= JOBS_MAX || of_peer >= JOBS_PER_PEER_MAX || bytes > JOB_BYTES_MAX;
-        if queues.is_stopping || is_full {
+        let due = queues.due(now);
+        if let Err(job) = queues.push(job, now) {
             drop(queues);
             count(&self.shared.counters.verify_dropped, 1);
             return Err(job);
         }
-        queues.job_bytes = bytes;
-        queues.jobs_of_peer.insert(job.from(), of_peer + 1);
-        queues.jobs.push_back(job);
-        drop(queues);
-        self.shared.filled.notify_all();
+        self.shared.tell(queues, due, now);
         Ok(())
     }
 
@@ -331,25 +326,18 @@ impl Pool {
         let mut refused = Vec::new();
         let Shared { room, unanswered, .. } = &*self.shared;
         let room = room.load(Ordering::Relaxed);
+        let now = Instant::now();
         let mut queues = self.shared.lock();
+        let due = queues.due(now);
         for (transaction, mut reply) in transactions {
-            let bytes = queues.submission_bytes.saturating_add(transaction.size());
-            if queues.is_stopping
-                || unanswered.load(Ordering::Relaxed) >= room
-                || bytes > SUBMISSION_BYTES_MAX
-            {
+            if unanswered.load(Ordering::Relaxed) >= room || !queues.has_room_for(&transaction) {
                 refused.push(reply);
                 continue;
             }
-            queues.submission_bytes = bytes;
             reply.place = Some(Place::take(unanswered));
-            queues.submissions.push_back((transaction, reply));
+            queues.submit(transaction, reply, now);
         }
-        if !queues.submissions.is_empty() {
-            queues.oldest.get_or_insert_with(Instant::now);
-        }
-        drop(queues);
-        self.shared.filled.notify_all();
+        self.shared.tell(queues, due, now);
         count_bytes(&self.shared.counters.transactions_busy, refused.len());
         refused.into_iter().for_each(|reply| reply.send(Err(SubmitError::busy())));
     }
@@ -357,13 +345,16 @@ impl Pool {
     /// Ends the threads after the work in hand; what waits is dropped.
     pub fn stop(&self) {
         self.shared.lock().is_stopping = true;
+        self.shared.checks_filled.notify_all();
         self.shared.filled.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
-        *self.shared.lock() = Queues { is_stopping: true, ..Queues::default() };
+        let mut queues = self.shared.lock();
+        *queues = Queues::default();
+        queues.is_stopping = true;
     }
 }
 
@@ -372,6 +363,16 @@ impl Shared {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes a thread if what waits has become due earlier than it was `before`, as a thread that waits knows.
+    fn tell(&self, queues: MutexGuard<'_, Queues>, before: Option<Instant>, now: Instant) {
+        let due = queues.due(now);
+        drop(queues);
+        if due.is_some_and(|due| before.is_none_or(|before| due < before)) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for what to do next.
     fn next(&self, checks_only: bool) -> Work {
         let mut queues = self.lock();
         loop {
@@ -379,24 +380,28 @@ impl Shared {
                 return Work::Stop;
             }
             if let Some((ticket, checks)) = queues.checks.pop_front() {
+                // This thread may have been woken for something else.
+                if queues.due(Instant::now()).is_some() {
+                    self.filled.notify_one();
+                }
                 return Work::Checks(ticket, checks);
             }
-            let mut wait = None;
-            if !checks_only {
-                let gathered = queues.gathered(Instant::now());
-                let ready = gathered.is_ok_and(|ready| ready);
-                if ready && (queues.submissions_next || queues.jobs.is_empty()) {
-                    queues.submissions_next = false;
-                    return Work::Submissions(queues.take_submissions());
-                }
-                let jobs = queues.take_jobs(self.threads);
-                if !jobs.is_empty() {
-                    queues.submissions_next = true;
-                    return Work::Jobs(jobs);
-                }
-                wait = gathered.err();
+            if checks_only {
+                queues.checker_waits = true;
+                queues = self.checks_filled.wait(queues).unwrap_or_else(PoisonError::into_inner);
+                queues.checker_waits = false;
+                continue;
             }
-            queues = match wait {
+            let now = Instant::now();
+            let due = queues.due(now);
+            queues = match due.map(|due| due.saturating_duration_since(now)) {
+                Some(wait) if wait.is_zero() => {
+                    let batch = queues.take(self.threads);
+                    if queues.due(now).is_some() {
+                        self.filled.notify_one();
+                    }
+                    return Work::Batch(batch);
+                }
                 Some(wait) => {
                     self.filled.wait_timeout(queues, wait).unwrap_or_else(PoisonError::into_inner).0
                 }
@@ -406,153 +411,10 @@ impl Shared {
     }
 }
 
-impl Queues {
-    /// Whether a batch of submissions may leave, or how long it still gathers.
-    fn gathered(&self, now: Instant) -> Result<bool, Duration> {
-        if self.submissions.is_empty() {
-            return Ok(false);
-        }
-        let age = self.oldest.map_or(GATHER, |oldest| now.saturating_duration_since(oldest));
-        if self.submissions.len() >= BATCH_MAX || age >= GATHER {
-            Ok(true)
-        } else {
-            Err(GATHER.saturating_sub(age))
-        }
-    }
-
-    /// The next job; of gossip also some that follow, since bundles are cheaper to prove together, but no
-    /// more than leaves as many to each of the other threads.
-    fn take_jobs(&mut self, threads: usize) -> Vec<Job> {
-        let share = self.jobs.len().div_ceil(threads.max(1)).min(GOSSIP_MAX);
-        let mut jobs: Vec<Job> = self.take_job().into_iter().collect();
-        let is_gossip = |job: Option<&Job>| matches!(job, Some(Job::Gossip { .. }));
-        while is_gossip(jobs.first()) && is_gossip(self.jobs.front()) && jobs.len() < share {
-            jobs.extend(self.take_job());
-        }
-        jobs
-    }
-
-    fn take_job(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front()?;
-        self.job_bytes = self.job_bytes.saturating_sub(job.bytes());
-        if let Some(left) = self.jobs_of_peer.get_mut(&job.from()) {
-            *left = left.saturating_sub(1);
-        }
-        Some(job)
-    }
-
-    fn take_submissions(&mut self) -> Vec<(SignedTransaction, Reply)> {
-        let count = self.submissions.len().min(BATCH_MAX);
-        let batch: Vec<_> = self.submissions.drain(..count).collect();
-        let bytes: usize = batch.iter().map(|(transaction, _)| transaction.size()).sum();
-        self.submission_bytes = self.submission_bytes.saturating_sub(bytes);
-        if self.submissions.is_empty() {
-            self.oldest = None;
-        }
-        batch
-    }
-}
-
 /// A generator that no signer can predict, seeded by the operating system.
 ///
 /// # Errors
 /// When the system gives no randomness.
 pub fn fresh_rng() -> io::Result<StdRng> {
     rand::SeedableRng::try_from_rng(&mut rand::rngs::SysRng).map_err(io::Error::other)
-}
-
-/// One thread.
-struct Worker {
-    shared: Arc<Shared>,
-    known: KnownKeys,
-    rng: StdRng,
-    checks_only: bool,
-}
-
-impl Worker {
-    fn run(&mut self) {
-        loop {
-            match self.shared.next(self.checks_only) {
-                Work::Checks(ticket, checks) => {
-                    let bad = verify_batch(&checks, &mut self.known, &mut self.rng);
-                    count_bytes(&self.shared.counters.signatures_checked, checks.len());
-                    count(&self.shared.counters.signature_batches, 1);
-                    (self.shared.outlet)(Outcome::Checked { ticket, bad });
-                }
-                Work::Jobs(jobs) => self.jobs(jobs),
-                Work::Submissions(batch) => self.submissions(batch),
-                Work::Stop => return,
-            }
-        }
-    }
-
-    fn proof(&mut self) -> cache::Proof<'_> {
-        let Shared { cache, counters, .. } = &*self.shared;
-        cache::Proof { cache, counters, known: &mut self.known, rng: &mut self.rng }
-    }
-
-    fn jobs(&mut self, jobs: Vec<Job>) {
-        let mut gossip = Vec::new();
-        for job in jobs {
-            match job {
-                Job::Frame { from, content } => self.frame(from, &content),
-                Job::Answer { request, from, content } => self.answer(request, from, &content),
-                Job::Gossip { from, id, content } => gossip.push((from, id, content)),
-            }
-        }
-        if !gossip.is_empty() {
-            self.gossip(gossip);
-        }
-    }
-
-    fn frame(&mut self, from: PublicKey, content: &[u8]) {
-        let event = match codec::decode::<PeerMessage>(content, PEER_MESSAGE_BYTES_MAX) {
-            Ok(message) => self.proof().message(message, from).ok_or("a signature in a frame is invalid"),
-            Err(_) => Err("a frame is malformed"),
-        };
-        (self.shared.outlet)(match event {
-            Ok(event) => Outcome::Event(event, content.len()),
-            Err(reason) => Outcome::Violation { peer: from, reason },
-        });
-    }
-
-    fn gossip(&mut self, messages: Vec<(PublicKey, GossipId, Vec<u8>)>) {
-        let bundle = |content: &[u8]| match codec::decode::<PeerMessage>(content, GOSSIP_BYTES_MAX) {
-            Ok(PeerMessage::Bundle(bundle)) => Some(bundle),
-            Ok(PeerMessage::Consensus { .. } | PeerMessage::Proposal { .. }) | Err(_) => None,
-        };
-        let bundles = messages.iter().map(|(_, _, content)| bundle(content)).collect();
-        let proven = self.proof().gossip(bundles);
-        for ((from, id, content), bundle) in messages.into_iter().zip(proven) {
-            let verdict = if bundle.is_some() { Verdict::Accept } else { Verdict::Reject };
-            (self.shared.outlet)(Outcome::Gossip { id, from, verdict });
-            if let Some(bundle) = bundle {
-                let event = Event::Bundle { from: Some(from), bundle };
-                (self.shared.outlet)(Outcome::Event(event, content.len()));
-            }
-        }
-    }
-
-    fn answer(&mut self, request: u64, from: PublicKey, content: &[u8]) {
-        let answer = match codec::decode::<Answer>(content, ANSWER_BYTES_MAX) {
-            Ok(answer) => self.proof().answer(answer).ok_or("a signature in an answer is invalid"),
-            Err(_) => Err("an answer is malformed"),
-        };
-        if let Err(reason) = answer {
-            (self.shared.outlet)(Outcome::Violation { peer: from, reason });
-        }
-        let event = Event::Answered { request, from, answer: answer.ok() };
-        (self.shared.outlet)(Outcome::Event(event, content.len()));
-    }
-
-    fn submissions(&mut self, batch: Vec<(SignedTransaction, Reply)>) {
-        let (transactions, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let verdicts = self.proof().transactions(transactions);
-        for (verdict, reply) in verdicts.into_iter().zip(replies) {
-            match verdict {
-                Some(transaction) => (self.shared.outlet)(Outcome::Submitted(transaction, reply)),
-                None => reply.send(Err(SubmitError::BadSignature)),
-            }
-        }
-    }
 }

@@ -122,6 +122,45 @@ async fn each_submitted_transaction_gets_its_own_verdict() {
 }
 
 #[tokio::test]
+async fn what_peers_send_and_clients_submit_at_once_is_judged_each_for_itself() {
+    let (pool, mut outcomes, _) = pool();
+    let mut answers = Vec::new();
+    for number in 0..20 {
+        // Each fifth bundle and each third submission is forged, by peers of their own.
+        let mixed = if number % 5 == 4 { forged(number) } else { good(number) };
+        let content = bundle(vec![good(number + 50), mixed]);
+        pool.push(Job::Frame { from: peer(number), content }).unwrap();
+        let (reply, answer) = Reply::new();
+        let submitted = if number % 3 == 2 { forged(number + 100) } else { good(number + 100) };
+        pool.submit(vec![(submitted, reply)]);
+        answers.push(answer);
+    }
+    let (mut proven, mut blamed, mut submitted) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..20 + 14 {
+        match next(&mut outcomes).await {
+            Outcome::Event(Event::Bundle { from, bundle }, _) => {
+                assert_eq!(bundle.transactions().len(), 2);
+                proven.push(from.unwrap().as_bytes()[0]);
+            }
+            Outcome::Violation { peer, .. } => blamed.push(peer.as_bytes()[0]),
+            Outcome::Submitted(transaction, _) => submitted.push(transaction.transaction().nonce[0] - 100),
+            _ => panic!("another outcome"),
+        }
+    }
+    for list in [&mut proven, &mut blamed, &mut submitted] {
+        list.sort_unstable();
+    }
+    assert_eq!(blamed, [4, 9, 14, 19]);
+    assert_eq!(proven, (0..20).filter(|number| number % 5 != 4).collect::<Vec<_>>());
+    assert_eq!(submitted, (0..20).filter(|number| number % 3 != 2).collect::<Vec<_>>());
+    for (number, answer) in answers.into_iter().enumerate() {
+        let expected = if number % 3 == 2 { Ok(Err(SubmitError::BadSignature)) } else { Err(()) };
+        assert_eq!(answer.await.map_err(|_| ()), expected, "submission {number}");
+    }
+    pool.stop();
+}
+
+#[tokio::test]
 async fn checks_of_the_protocol_name_the_invalid_positions() {
     let (pool, mut outcomes, _) = pool();
     let check = |message: &[u8]| SignatureCheck {

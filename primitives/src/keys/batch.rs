@@ -14,11 +14,15 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use rand_core::CryptoRng;
-use sha2::{Digest, Sha512};
-use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
+use std::collections::HashMap;
 use std::iter::once;
 
-use super::{PublicKey, SignatureCheck};
+use super::{BorrowedCheck, PublicKey, challenge};
+
+/// What is kept of each key. The table is keyed at random, so that nobody can choose keys that collide.
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
+type Table<T> = HashMap<PublicKey, T>;
 
 /// Keys as points of the curve, so that they need not be read from their bytes again.
 ///
@@ -26,16 +30,28 @@ use super::{PublicKey, SignatureCheck};
 /// moves into the younger one; when that is full, the elder is dropped.
 #[derive(Clone, Debug, Default)]
 pub struct KnownKeys {
-    young: BTreeMap<PublicKey, EdwardsPoint>,
-    old: BTreeMap<PublicKey, EdwardsPoint>,
+    young: Table<EdwardsPoint>,
+    old: Table<EdwardsPoint>,
     room: usize,
 }
 
+/// Bytes of a key, its point and its place in the table.
+const KEY_BYTES: usize = size_of::<(PublicKey, EdwardsPoint)>() + 1;
+
 impl KnownKeys {
-    /// Remembers at most `room` keys, of about 250 bytes each. [`KnownKeys::default`] remembers none.
+    /// Remembers at most `room` keys. [`KnownKeys::default`] remembers none.
     #[must_use]
     pub fn new(room: usize) -> Self {
         Self { room, ..Self::default() }
+    }
+
+    /// Remembers as many keys as fit into so many bytes of memory: about 200 are needed for each.
+    #[must_use]
+    pub fn within(bytes: usize) -> Self {
+        let places = bytes / 2 / KEY_BYTES;
+        // A table has a power of two of places, of which seven eighths are used.
+        let places = places.checked_ilog2().map_or(0, |log| 1_usize << log);
+        Self::new((places / 8).saturating_mul(7 * 2))
     }
 
     /// How many are remembered.
@@ -71,11 +87,12 @@ impl KnownKeys {
 }
 
 /// Whether all are valid. `rng` must be unpredictable to the signers.
-pub(super) fn holds(checks: &[SignatureCheck], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> bool {
+pub(super) fn holds(checks: &[BorrowedCheck<'_>], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> bool {
     Terms::of(checks, known, rng).is_some_and(|terms| terms.cancel())
 }
 
-/// The terms of the equation, before they are multiplied by 8.
+/// The terms of the equation, before they are multiplied by 8: first one for each signature, then one for
+/// each key.
 struct Terms {
     /// Factor of the base point.
     base: Scalar,
@@ -86,31 +103,34 @@ struct Terms {
 impl Terms {
     /// `None` if some bytes are no point or no canonical scalar: then that signature is invalid.
     #[expect(clippy::arithmetic_side_effects, reason = "scalars are residues: nothing overflows")]
-    fn of(checks: &[SignatureCheck], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> Option<Self> {
-        let mut terms = Self { base: Scalar::ZERO, factors: Vec::new(), points: Vec::new() };
-        let mut keys: BTreeMap<PublicKey, Scalar> = BTreeMap::new();
-        for check in checks {
+    fn of(checks: &[BorrowedCheck<'_>], known: &mut KnownKeys, rng: &mut impl CryptoRng) -> Option<Self> {
+        let room = checks.len().saturating_mul(2);
+        let (mut factors, mut points) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let mut base = Scalar::ZERO;
+        let mut random = vec![[0; FACTOR_BYTES]; checks.len()];
+        rng.fill_bytes(random.as_flattened_mut());
+        // Keys in the order in which they first appear, and the place of each.
+        let mut of_keys: Vec<(PublicKey, Scalar)> = Vec::with_capacity(checks.len());
+        let mut places: Table<usize> = Table::with_capacity(checks.len());
+        for ((check, random), k) in checks.iter().zip(random).zip(challenge::challenges(checks)) {
             let (r, s) = check.signature.halves();
             let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s))?;
-            let k = Sha512::new()
-                .chain_update(r)
-                .chain_update(check.key.0)
-                .chain_update(check.domain.tag())
-                .chain_update(&check.message);
-            let k = Scalar::from_bytes_mod_order_wide(&k.finalize().into());
-            let mut z = [0; 16];
-            rng.fill_bytes(&mut z);
-            let z = Scalar::from(u128::from_le_bytes(z));
-            terms.base -= z * s;
-            terms.factors.push(z);
-            terms.points.push(CompressedEdwardsY(r).decompress()?);
-            *keys.entry(check.key).or_default() += z * k;
+            let k = Scalar::from_bytes_mod_order_wide(&k);
+            let z = Scalar::from(u128::from_le_bytes(random));
+            base -= z * s;
+            factors.push(z);
+            points.push(CompressedEdwardsY(r).decompress()?);
+            let place = *places.entry(check.key).or_insert(of_keys.len());
+            match of_keys.get_mut(place) {
+                Some((_, factor)) => *factor += z * k,
+                None => of_keys.push((check.key, z * k)),
+            }
         }
-        for (key, factor) in keys {
-            terms.factors.push(factor);
-            terms.points.push(known.point(&key)?);
+        for (key, factor) in of_keys {
+            factors.push(factor);
+            points.push(known.point(&key)?);
         }
-        Some(terms)
+        Some(Self { base, factors, points })
     }
 
     fn cancel(&self) -> bool {
@@ -121,3 +141,6 @@ impl Terms {
         sum.mul_by_cofactor().is_identity()
     }
 }
+
+/// Bytes of a random factor.
+const FACTOR_BYTES: usize = 16;

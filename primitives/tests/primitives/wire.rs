@@ -8,7 +8,7 @@ use quorate_primitives::bundle::{
 use quorate_primitives::certificate::{Certificate, Claim, Vote};
 use quorate_primitives::codec::{Blob, DecodeError, List, Text, decode, encode};
 use quorate_primitives::evidence::{Accusation, AccusationError, Evidence, EvidenceKind, RecordedEvidence};
-use quorate_primitives::hash::Hash;
+use quorate_primitives::hash::{Domain, Hash, hash};
 use quorate_primitives::light::{FinalityProof, Handover};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{Event, Failure, Receipt, Verdict};
@@ -57,8 +57,60 @@ fn canonical<T: BorshSerialize + BorshDeserialize>(bytes: &[u8]) {
     }
 }
 
+/// The same made of its parts, so that nothing is left of the bytes that it was read from.
+fn rebuilt(signed: &SignedTransaction) -> SignedTransaction {
+    let signatures = signed.signature_checks().into_iter().map(|check| check.signature).collect();
+    SignedTransaction::new(signed.transaction().clone(), signatures).unwrap()
+}
+
+/// If these bytes are read at all, they are what the parts encode to, and what is named.
+fn kept_bytes_are_canonical(bytes: &[u8]) {
+    if let Ok(signed) = decode::<SignedTransaction>(bytes, LIMIT) {
+        let again = rebuilt(&signed);
+        assert_eq!((encode(&again), again.id(), again.size()), (bytes.to_vec(), signed.id(), bytes.len()));
+        assert_eq!(signed.id(), signed.transaction().id());
+        assert_eq!(signed, again);
+    }
+    if let Ok(bundle) = decode::<Bundle>(bytes, LIMIT) {
+        let transactions = bundle.transactions().iter().map(|signed| Arc::new(rebuilt(signed))).collect();
+        let (author, sequence) = (bundle.author(), bundle.sequence());
+        let again =
+            Bundle::from_shared(author, sequence, transactions, bundle.accusations().to_vec()).unwrap();
+        assert_eq!((encode(&again), again.size()), (bytes.to_vec(), bytes.len()));
+        assert_eq!((bundle.id(), bundle.size()), (hash(Domain::Bundle, &[bytes]), bytes.len()));
+        assert_eq!(bundle, again);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn bytes_that_are_kept_are_those_that_the_parts_encode_to(seed: u64) {
+        let mut random = Random::new(seed);
+        for bytes in [encode(&random.transaction()), encode(&random.bundle())] {
+            kept_bytes_are_canonical(&bytes);
+            for _ in 0..64 {
+                let mut changed = bytes.clone();
+                for _ in 0..=random.below(3) {
+                    let position = random.below(changed.len());
+                    changed[position] ^= 1 << random.below(8);
+                }
+                kept_bytes_are_canonical(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn bundles_named_together_have_the_names_that_each_has_alone(seed: u64) {
+        let mut random = Random::new(seed);
+        let bundles: Vec<Bundle> = (0..random.below(12)).map(|_| random.bundle()).collect();
+        let some = random.below(3);
+        let alone: Vec<Hash> = bundles.iter().map(|bundle| hash(Domain::Bundle, &[&encode(bundle)])).collect();
+        bundles.iter().take(some).for_each(|bundle| assert_ne!(bundle.id(), Hash::ZERO));
+        Bundle::name_all(bundles.iter());
+        prop_assert_eq!(bundles.iter().map(Bundle::id).collect::<Vec<_>>(), alone);
+    }
 
     #[test]
     fn what_users_send_has_one_encoding(seed: u64) {
@@ -108,6 +160,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        kept_bytes_are_canonical(&bytes);
         canonical::<SignedTransaction>(&bytes);
         canonical::<Transaction>(&bytes);
         canonical::<Bundle>(&bytes);
