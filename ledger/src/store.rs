@@ -94,7 +94,8 @@ impl Batch {
     /// The changes as they were made: table, key, and new value or none.
     fn changes(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
         let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-        let change = move |change: &Change| (change.table, part(&change.key), change.value.as_ref().map(part));
+        let change =
+            move |change: &Change| (change.table, part(&change.key), change.value.as_ref().map(part));
         self.changes.iter().map(change)
     }
 }

@@ -87,7 +87,8 @@ mod tests {
 
     /// Items of all lengths, alike and not, one longer or shorter than the other.
     fn items() -> Vec<Vec<u8>> {
-        let byte = |salt: usize, position: usize| u8::try_from((salt * 7 + position * position) % 251).unwrap();
+        let byte =
+            |salt: usize, position: usize| u8::try_from((salt * 7 + position * position) % 251).unwrap();
         let length = |number: usize| (number * 37) % 150;
         (0..200).map(|number| (0..length(number)).map(|at| byte(number / 3, at)).collect()).collect()
     }

@@ -8,7 +8,9 @@ use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height};
 use std::sync::Arc;
 
-use super::{BlockRecord, Position, StoredBlock, corrupt, decode, history, read_head, read_subtree, receipts_of};
+use super::{
+    BlockRecord, Position, StoredBlock, corrupt, decode, history, read_head, read_subtree, receipts_of,
+};
 use crate::store::schema::{bundle_key, height_key, receipts_key};
 use crate::store::{Pair, Store, StoreError, Table};
 

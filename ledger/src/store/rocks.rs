@@ -8,8 +8,8 @@ use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::{Hash, Height};
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MemtableFactory, Options, ReadOptions, SliceTransform,
-    WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MemtableFactory, Options, ReadOptions,
+    SliceTransform, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeSet;
 use std::fs::{self, File};

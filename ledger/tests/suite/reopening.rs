@@ -209,8 +209,9 @@ fn records_that_contradict_each_other_are_refused() {
     let memory = Arc::new(Memory::new());
     let mut world = World::with(genesis(), memory.clone());
     (1..4).for_each(|amount| pay(&mut world, amount));
-    let top =
-        |level, index| (Table::History, schema::history_key(level, index).to_vec(), Hash::ZERO.as_bytes().to_vec());
+    let top = |level, index| {
+        (Table::History, schema::history_key(level, index).to_vec(), Hash::ZERO.as_bytes().to_vec())
+    };
     let other_head = [3_u64.to_be_bytes().as_slice(), &[1; 64]].concat();
     for (table, key, value) in [top(1, 0), (Table::Meta, schema::META_HEAD.to_vec(), other_head)] {
         let forged = memory.backup();

@@ -127,7 +127,8 @@ pub(super) fn record_bytes(content: usize) -> usize {
 fn chain_hash(previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
     let count = content.len().div_ceil(PART_BYTES);
     let mut parts = Vec::with_capacity(count.saturating_mul(Hash::ZERO.as_bytes().len()));
-    let mut messages = Messages::with_capacity(PARTS_AT_ONCE.min(count), PART_BYTES.saturating_add(PART_ROOM));
+    let mut messages =
+        Messages::with_capacity(PARTS_AT_ONCE.min(count), PART_BYTES.saturating_add(PART_ROOM));
     for some in content.chunks(PART_BYTES.saturating_mul(PARTS_AT_ONCE)) {
         messages.clear();
         some.chunks(PART_BYTES).for_each(|part| messages.push(Domain::VoteLog, &[&[PART], part]));
