@@ -163,12 +163,10 @@ pub(crate) fn value_of(mut stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
 
 /// Where transactions stand, by their ids.
 fn put_positions(batch: &mut Batch, executed: &Executed) {
-    let ids = executed.receipts().iter().map(|receipt| &receipt.transaction);
-    let mut positions: Vec<(&Hash, &Position)> = ids.zip(executed.positions()).collect();
-    positions.sort_unstable_by_key(|(id, _)| *id);
-    for (id, position) in positions {
+    for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
+        let id = receipt.transaction.as_bytes();
         let write = |bytes: &mut Vec<u8>| codec::encode_into(position, bytes);
-        batch.put_with(Table::Positions, |bytes| bytes.extend_from_slice(id.as_bytes()), write);
+        batch.put_with(Table::Positions, |bytes| bytes.extend_from_slice(id), write);
     }
 }
 

@@ -28,10 +28,8 @@ pub enum Durability {
 
 /// Changes that take effect together or not at all.
 ///
-/// The last change of a key wins. RocksDB inserts the changes of a table sooner when their keys ascend, so
-/// whoever makes a batch gives them in that order where it costs nothing.
-///
-/// Keys and values lie one after the other in one piece of memory: a block has thousands of them.
+/// The last change of a key wins. Keys and values lie one after the other in one piece of memory: a block has
+/// thousands of them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,

@@ -33,10 +33,11 @@ const WRITE_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
 /// Log after which the tables that hold it back are written out, in bytes: bounds the time to open.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Bytes of a transaction id by which it is looked up among the newest.
-const POSITION_PREFIX_BYTES: usize = 8;
+/// Files of a table, written one after the other, that are joined when there are so many: what is written again
+/// and again is rewritten less often, and what is looked up is asked for in few files by their filters.
+const FILES_BEFORE_COMPACTION: i32 = 8;
 /// Places by which the newest transaction ids are looked up: a few for each of them, 8 bytes of memory for one.
-const BUCKETS: usize = 65_536;
+const POSITION_BUCKETS: usize = 65_536;
 /// What a change takes in a batch beside its key and value, at most: tags and lengths.
 const CHANGE_BYTES: usize = 16;
 
@@ -137,18 +138,18 @@ fn table_options(name: &str, cache: &Cache) -> Options {
     // Hashes, keys and signatures do not get shorter, and what repeats in receipts is left out before.
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_COMPACTION);
     options.set_paranoid_checks(true);
-    // The state is written all the time, the same keys again and again, and read once, when the database is
-    // opened: a key is found at once and its value replaced where it is, so that little is left to write out.
+    // The state is written all the time and read once, when the database is opened and nothing is in the
+    // buffer yet: sorted when it is full, not at every write.
     if name == Table::State.name() {
-        options.set_prefix_extractor(SliceTransform::create_noop());
-        options.set_memtable_factory(MemtableFactory::HashLinkList { bucket_count: BUCKETS });
-        options.set_inplace_update_support(true);
+        options.set_memtable_factory(MemtableFactory::Vector);
     }
-    // Transaction ids come in no order and are only looked up: by their first bytes at once, not step by step.
+    // Transaction ids come in no order and are only looked up: found at once, and sorted when the buffer is
+    // full.
     if name == Table::Positions.name() {
-        options.set_prefix_extractor(SliceTransform::create_fixed_prefix(POSITION_PREFIX_BYTES));
-        options.set_memtable_factory(MemtableFactory::HashLinkList { bucket_count: BUCKETS });
+        options.set_prefix_extractor(SliceTransform::create_noop());
+        options.set_memtable_factory(MemtableFactory::HashLinkList { bucket_count: POSITION_BUCKETS });
     }
     // Elsewhere what is asked for is there.
     if [Table::Positions, Table::Heights].iter().any(|table| table.name() == name) {
@@ -221,8 +222,6 @@ impl Store for Rocks {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        // Changes of a table are mostly in order, so the place of one is a hint for that of the next.
-        options.set_memtable_insert_hint_per_batch(true);
         self.database.write_opt(changes, &options).map_err(|source| self.engine(source))
     }
 
