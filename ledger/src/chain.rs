@@ -66,7 +66,7 @@ pub(crate) struct BlockRecord {
 }
 
 /// Most zeros that are left out at the end of a value: their number takes one byte.
-const ZEROS_MAX: usize = u8::MAX as usize;
+const ZEROS_MAX: usize = 255;
 /// Changes in the batch of a block beside those of its transactions and of the state.
 const CHANGES_BESIDE: usize = 256;
 /// Room in the batch of a block for all that the others do not count, in bytes.

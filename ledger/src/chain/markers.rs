@@ -23,6 +23,9 @@ use crate::state::read;
 use crate::store::schema::{META_MARKERS, PERIOD_MS, markers_key};
 use crate::store::{Batch, Store, StoreError, Table};
 
+/// A key of the state and its value.
+type Entry = (StateKey, Vec<u8>);
+
 /// Rows that are read at a time when a database is opened.
 const PAGE: usize = 256;
 
@@ -116,7 +119,7 @@ impl Markers {
     }
 
     /// Reads all rows, and the markers that are in the state after the head.
-    pub(crate) fn load(store: &dyn Store) -> Result<(Self, Vec<(StateKey, Vec<u8>)>), StoreError> {
+    pub(crate) fn load(store: &dyn Store) -> Result<(Self, Vec<Entry>), StoreError> {
         let (mut rows, mut entries) = (BTreeSet::new(), Vec::new());
         let first = read_first(store)?;
         let mut from = Vec::new();
