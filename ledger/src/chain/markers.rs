@@ -121,8 +121,9 @@ impl Markers {
     /// Reads all rows, and the markers that are in the state after the head.
     pub(crate) fn load(store: &dyn Store) -> Result<(Self, Vec<Entry>), StoreError> {
         let (mut rows, mut entries) = (BTreeSet::new(), Vec::new());
-        let first = read_first(store)?;
-        let mut from = Vec::new();
+        let Some(first) = read_first(store)? else { return Ok((Self::default(), entries)) };
+        // What is deleted before it may still take time to be passed over.
+        let mut from = Row::new(first.valid_until, Height::ZERO).key().to_vec();
         loop {
             let page = store.scan(Table::Markers, &from, PAGE)?;
             let Some((last, _)) = page.last() else { return Ok((Self(rows), entries)) };
@@ -131,9 +132,7 @@ impl Markers {
             for (key, value) in page {
                 rows.insert(row_of(&key)?);
                 let markers = markers_of(&value)?.into_iter();
-                let alive = markers.filter(|(key, marker)| {
-                    first.as_ref().is_some_and(|first| !is_before(marker.valid_until, key, first))
-                });
+                let alive = markers.filter(|(key, marker)| !is_before(marker.valid_until, key, &first));
                 entries.extend(alive.map(|(key, marker)| (key, codec::encode(&marker))));
             }
         }
