@@ -3,6 +3,8 @@
 //! A committed block never changes, so a [`Reader`] needs no lock against the one writer: whatever it
 //! finds is complete.
 pub(crate) mod history;
+pub(crate) mod markers;
+mod packed;
 pub mod reader;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -10,10 +12,12 @@ use quorate_primitives::block::{Header, Outcome, Payload, history_leaf};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::certificate::Certificate;
 use quorate_primitives::codec;
+use quorate_primitives::receipt::Receipt;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::state::StateKey;
 use quorate_primitives::{Hash, Height};
 
+use self::markers::is_marker;
 use crate::execute::Executed;
 use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD, RECEIPTS_PAGE_BYTES};
 use crate::store::{Batch, Store, StoreError, Table};
@@ -61,78 +65,137 @@ pub(crate) struct BlockRecord {
     pub(crate) payload: Payload,
 }
 
+/// Most zeros that are left out at the end of a value: their number takes one byte.
+const ZEROS_MAX: usize = 255;
+/// Changes in the batch of a block beside those of its transactions and of the state.
+const CHANGES_BESIDE: usize = 256;
+/// Room in the batch of a block for all that the others do not count, in bytes.
+const BESIDE_BYTES: usize = 16 * 1024;
+/// Room for the receipt of a transfer, its leaf and its position, in bytes.
+const RECEIPT_ROOM_BYTES: usize = 512;
+/// Room for a change of the state, in bytes.
+const WRITE_ROOM_BYTES: usize = 120;
+
 /// Everything that the genesis puts into an empty database.
 pub(crate) fn genesis_batch(head: &Executed, state: &[(StateKey, Vec<u8>)]) -> Batch {
     let mut batch = Batch::new();
     for (key, value) in state {
-        batch.put(Table::State, codec::encode(key), value.clone());
+        put_value(&mut batch, key, value);
     }
     batch.put(Table::Meta, META_FORMAT, schema::FORMAT.to_le_bytes());
-    batch.put(Table::Meta, META_CHAIN, head.state().chain().as_bytes().as_slice());
+    batch.put(Table::Meta, META_CHAIN, head.state().chain().as_bytes());
     put_head(&mut batch, head);
     // The outcome of height 0 has no block to stand beside.
     batch.put(Table::Blocks, schema::height_key(Height::ZERO), codec::encode(head.outcome()));
     batch
 }
 
-/// Everything that one block adds and changes.
+/// Everything that one block adds and changes, but for its markers.
 pub(crate) fn block_batch(
     header: &Header,
     executed: &Executed,
     bundles: &[Verified<Bundle>],
     certificate: Option<&Certificate>,
 ) -> Batch {
-    let mut batch = Batch::new();
+    let mut batch = room(executed, bundles);
     let height = executed.height();
     let key = schema::height_key(height);
     let payload = payload_of(bundles);
     let record = BlockRecord { header: header.clone(), outcome: *executed.outcome(), payload };
-    batch.put(Table::Blocks, key.clone(), codec::encode(&record));
-    batch.put(Table::Heights, executed.block().as_bytes().as_slice(), key.clone());
+    batch.put(Table::Blocks, key, codec::encode(&record));
+    batch.put(Table::Heights, executed.block().as_bytes(), key);
     for (place, bundle) in (0_u16..).zip(bundles) {
-        batch.put(Table::Bundles, schema::bundle_key(height, place), codec::encode(&**bundle));
+        let write = |bytes: &mut Vec<u8>| codec::encode_into(&**bundle, bytes);
+        batch.put_with(Table::Bundles, |name| name.extend(schema::bundle_key(height, place)), write);
     }
     if let Some(certificate) = certificate {
-        batch.put(Table::Certificates, key.clone(), codec::encode(certificate));
+        batch.put(Table::Certificates, key, codec::encode(certificate));
     }
-    let leaves: Vec<u8> = executed.receipt_leaves().iter().flat_map(|leaf| *leaf.as_bytes()).collect();
-    batch.put(Table::ReceiptLeaves, key, leaves);
-    for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
-        batch.put(Table::Positions, receipt.transaction.as_bytes().as_slice(), codec::encode(position));
-    }
+    let leaves = |bytes: &mut Vec<u8>| {
+        executed.receipt_leaves().iter().for_each(|leaf| bytes.extend_from_slice(leaf.as_bytes()));
+    };
+    batch.put_with(Table::ReceiptLeaves, |name| name.extend(key), leaves);
     put_receipts(&mut batch, executed);
+    put_positions(&mut batch, executed);
     for subtree in executed.history().append(leaf(executed)).1 {
-        batch.put(
-            Table::History,
-            schema::history_key(subtree.level, subtree.index),
-            subtree.top.as_bytes().as_slice(),
-        );
+        let key = schema::history_key(subtree.level, subtree.index);
+        batch.put(Table::History, key, subtree.top.as_bytes());
     }
     for write in executed.writes() {
-        let key = codec::encode(write.key());
         match write.value() {
-            Some(value) => batch.put(Table::State, key, value),
-            None => batch.delete(Table::State, key),
+            _ if is_marker(write.key()) => {}
+            Some(value) => put_value(&mut batch, write.key(), value),
+            None => batch.delete(Table::State, codec::encode(write.key())),
         }
     }
     put_head(&mut batch, executed);
     batch
 }
 
+/// A batch with about the room that a block of transfers needs, markers included.
+fn room(executed: &Executed, bundles: &[Verified<Bundle>]) -> Batch {
+    let receipts = executed.receipts().len();
+    let payload = bundles.iter().map(|bundle| bundle.size()).fold(0, usize::saturating_add);
+    let changes = receipts.saturating_add(executed.writes().len()).saturating_add(CHANGES_BESIDE);
+    let bytes = receipts.saturating_mul(RECEIPT_ROOM_BYTES).saturating_add(payload);
+    let state = executed.writes().len().saturating_mul(WRITE_ROOM_BYTES);
+    Batch::with_capacity(changes, bytes.saturating_add(state).saturating_add(BESIDE_BYTES))
+}
+
+/// A value of the state, without the zeros at its end and with their number: most values end with the high
+/// digits of numbers that are small.
+fn put_value(batch: &mut Batch, key: &StateKey, value: &[u8]) {
+    let zeros = value.iter().rev().take(ZEROS_MAX).take_while(|byte| **byte == 0).count();
+    let kept = value.get(..value.len().saturating_sub(zeros)).unwrap_or_default();
+    let write = |bytes: &mut Vec<u8>| {
+        bytes.extend_from_slice(kept);
+        bytes.push(u8::try_from(zeros).unwrap_or(u8::MAX));
+    };
+    batch.put_with(Table::State, |bytes| codec::encode_into(key, bytes), write);
+}
+
+/// The value of the state that [`put_value`] wrote.
+pub(crate) fn value_of(mut stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    let zeros = stored.pop().ok_or_else(|| corrupt(Table::State, "a value has no byte"))?;
+    stored.resize(stored.len().saturating_add(usize::from(zeros)), 0);
+    Ok(stored)
+}
+
+/// Where transactions stand, by their ids.
+fn put_positions(batch: &mut Batch, executed: &Executed) {
+    for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
+        let id = receipt.transaction.as_bytes();
+        let write = |bytes: &mut Vec<u8>| codec::encode_into(position, bytes);
+        batch.put_with(Table::Positions, |bytes| bytes.extend_from_slice(id), write);
+    }
+}
+
 /// Receipts in pages, each with as many as fill it.
 fn put_receipts(batch: &mut Batch, executed: &Executed) {
-    let (mut page, mut count) = (Vec::new(), 0_u32);
+    let (mut page, mut before, mut next) = (Vec::new(), Vec::new(), Vec::new());
     let last = executed.positions().last().map(|position| position.index);
     for (receipt, position) in executed.receipts().iter().zip(executed.positions()) {
-        codec::encode_into(receipt, &mut page);
-        count = count.saturating_add(1);
+        next.clear();
+        codec::encode_into(receipt, &mut next);
+        packed::pack(&before, &next, &mut page);
+        std::mem::swap(&mut before, &mut next);
         if page.len() >= RECEIPTS_PAGE_BYTES || Some(position.index) == last {
-            let receipts = [count.to_le_bytes().as_slice(), &page].concat();
-            batch.put(Table::Receipts, schema::receipts_key(executed.height(), position.index), receipts);
+            batch.put(Table::Receipts, schema::receipts_key(executed.height(), position.index), &page);
             page.clear();
-            count = 0;
+            before.clear();
         }
     }
+}
+
+/// The receipts of a page.
+fn receipts_of(mut page: &[u8]) -> Result<Vec<Receipt>, StoreError> {
+    let (mut receipts, mut receipt) = (Vec::new(), Vec::new());
+    while !page.is_empty() {
+        let unpacked = packed::unpack(&mut page, &mut receipt);
+        unpacked.ok_or_else(|| corrupt(Table::Receipts, "a page ends within a receipt"))?;
+        receipts.push(decode(Table::Receipts, &receipt)?);
+    }
+    Ok(receipts)
 }
 
 /// The head alone, as no ledger writes it.

@@ -11,6 +11,7 @@ use quorate_primitives::{Hash, Height};
 use std::sync::Arc;
 
 use crate::chain::history::History;
+use crate::chain::markers::Markers;
 use crate::chain::{self, BlockRecord, Head, Reader};
 use crate::execute::{Executed, block};
 use crate::state::{Place, State};
@@ -24,6 +25,7 @@ const PAGE: usize = 10_000;
 pub struct Ledger {
     store: Arc<dyn Store>,
     head: Executed,
+    markers: Markers,
     certified: Option<(FinalityProof, State)>,
 }
 
@@ -146,24 +148,24 @@ impl Ledger {
     /// [`OpenError`] naming why the data cannot be trusted or used.
     pub fn open(store: Arc<dyn Store>, genesis: &Genesis) -> Result<Self, OpenError> {
         let high_water = store.high_water()?;
-        let head = match store.get(Table::Meta, META_FORMAT)? {
-            None => found(store.as_ref(), genesis, high_water)?,
+        let (head, markers) = match store.get(Table::Meta, META_FORMAT)? {
+            None => (found(store.as_ref(), genesis, high_water)?, Markers::default()),
             Some(format) => {
                 check_identity(store.as_ref(), genesis, format)?;
                 let head = chain::read_head(store.as_ref())?;
                 let head = head.ok_or_else(|| chain::corrupt(Table::Meta, "there is no head"))?;
                 check_high_water(store.as_ref(), &head, high_water)?;
-                let executed = restore(store.as_ref(), genesis, &head)?;
+                let restored = restore(store.as_ref(), genesis, &head)?;
                 // Only the operating system may have the last blocks of a process that ended. What
                 // follows is built on them, and the vote log need not hold them.
                 if high_water.is_some_and(|mark| mark.height < head.height) {
                     store.sync(HighWater { height: head.height, block: head.block })?;
                 }
-                executed
+                restored
             }
         };
         let certified = certified_head(&store, &head)?;
-        Ok(Self { store, head, certified })
+        Ok(Self { store, head, markers, certified })
     }
 
     /// The last committed block; before the first one, height 0 with the state of the genesis.
@@ -216,11 +218,13 @@ impl Ledger {
         if !certificate.as_ref().is_none_or(finalizes) {
             return Err(CommitError::OtherClaim { block, outcome });
         }
-        let batch = chain::block_batch(header, &executed, bundles, certificate.as_ref());
+        let mut batch = chain::block_batch(header, &executed, bundles, certificate.as_ref());
+        let markers = self.markers.change(&mut batch, &executed);
         if zoo::has(Bug::CommitSplit) {
             self.store.write(chain::head_batch(&executed), Durability::Buffered)?;
         }
         self.store.write(batch, Durability::Buffered)?;
+        self.markers.apply(markers);
         if let Some(certificate) = certificate {
             let proof = FinalityProof { header: header.clone(), outcome: *executed.outcome(), certificate };
             self.certified = Some((proof, executed.state().clone()));
@@ -307,7 +311,7 @@ fn read_record(store: &dyn Store, height: Height) -> Result<Option<BlockRecord>,
 }
 
 /// Rebuilds the head from what is stored, and compares everything that can be computed twice.
-fn restore(store: &dyn Store, genesis: &Genesis, head: &Head) -> Result<Executed, OpenError> {
+fn restore(store: &dyn Store, genesis: &Genesis, head: &Head) -> Result<(Executed, Markers), OpenError> {
     let height = head.height;
     let contradiction = |what| OpenError::Contradiction { height, what };
     let chain = genesis.hash();
@@ -328,12 +332,15 @@ fn restore(store: &dyn Store, genesis: &Genesis, head: &Head) -> Result<Executed
     if history.root() != outcome.history_root {
         return Err(contradiction("the list of earlier blocks has another root"));
     }
-    let state = State::from_entries(Place { chain, height, time }, read_state(store)?);
+    let mut entries = read_state(store)?;
+    let (markers, alive) = Markers::load(store)?;
+    entries.extend(alive);
+    let state = State::from_entries(Place { chain, height, time }, entries);
     let (expected, found) = (outcome.state_root, state.root());
     if found != expected {
         return Err(OpenError::StateRoot { height, expected, found });
     }
-    Ok(Executed::restored(record, outcome, state, history))
+    Ok((Executed::restored(record, outcome, state, history), markers))
 }
 
 fn read_state(store: &dyn Store) -> Result<Vec<(StateKey, Vec<u8>)>, StoreError> {
@@ -345,7 +352,7 @@ fn read_state(store: &dyn Store) -> Result<Vec<(StateKey, Vec<u8>)>, StoreError>
         from.clone_from(last);
         from.push(0);
         for (key, value) in page {
-            entries.push((chain::decode(Table::State, &key)?, value));
+            entries.push((chain::decode(Table::State, &key)?, chain::value_of(value)?));
         }
     }
 }

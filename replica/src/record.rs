@@ -4,7 +4,7 @@ use quorate_consensus::Record;
 use quorate_primitives::EpochNumber;
 use quorate_primitives::block::{BUNDLES_MAX, Header, PAYLOAD_BYTES_MAX};
 use quorate_primitives::bundle::Bundle;
-use quorate_primitives::codec::List;
+use quorate_primitives::codec::{self, List};
 
 /// Longest record in bytes: a full body with its header.
 pub const RECORD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64 * 1024;
@@ -35,4 +35,21 @@ pub enum LogRecord {
     /// First record of a log that takes the place of one that was lost: nothing is known of what this
     /// validator said before. Undone by the [`Record::Silence`] that follows from the others' answers.
     Quarantine,
+}
+
+/// Room for all of a record but its bundles, in bytes.
+const ROOM_BESIDE: usize = 1024;
+
+impl LogRecord {
+    /// The canonical bytes. Those of a long body are not moved while they are made.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let bundles = match self {
+            Self::Body { bundles, .. } => bundles.iter().map(Bundle::size).fold(0, usize::saturating_add),
+            Self::Consensus { .. } | Self::Epoch(_) | Self::Quarantine => 0,
+        };
+        let mut bytes = Vec::with_capacity(bundles.saturating_add(ROOM_BESIDE));
+        codec::encode_into(self, &mut bytes);
+        bytes
+    }
 }

@@ -24,6 +24,7 @@ mod segment;
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use quorate_primitives::zoo::{self, Bug};
@@ -37,6 +38,8 @@ pub use self::segment::RECORD_BYTES_MAX;
 
 /// Growth after which the log should be replaced, in bytes.
 pub const SEGMENT_BYTES: usize = 64 * 1024 * 1024;
+/// Most memory that is kept for the next group, in bytes: that of a large block.
+const BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Extension of the files.
 const EXTENSION: &str = ".log";
 /// Extension of files that are not complete.
@@ -149,6 +152,8 @@ pub struct VoteLog<F> {
     cut: Option<Cut>,
     lost: Option<Loss>,
     poisoned: bool,
+    /// Memory for the next group: fetching it anew from the system costs more than filling it.
+    buffer: Vec<u8>,
 }
 
 impl<F: Files> VoteLog<F> {
@@ -181,6 +186,7 @@ impl<F: Files> VoteLog<F> {
             cut: None,
             lost: None,
             poisoned: false,
+            buffer: Vec::new(),
         };
         let content = match newest {
             // The newest file holds the log: it became visible with all that was still needed.
@@ -239,7 +245,9 @@ impl<F: Files> VoteLog<F> {
         }
         // Only a complete append clears this.
         self.poisoned = true;
-        let mut buffer = Vec::new();
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.reserve(group.iter().map(|record| segment::record_bytes(record.len())).sum());
         self.push(&mut buffer, group);
         let name = file_name(self.number);
         let path = self.files.path(Folder::Log, &name);
@@ -247,9 +255,13 @@ impl<F: Files> VoteLog<F> {
         if !zoo::has(Bug::VoteBeforeSync) {
             self.files.sync(Folder::Log, &name).map_err(failed("sync", &path))?;
         }
-        self.size = self.size.saturating_add(buffer.len());
+        let written = buffer.len();
+        self.size = self.size.saturating_add(written);
         self.poisoned = false;
-        Ok(buffer.len())
+        if buffer.capacity() <= BUFFER_BYTES_MAX {
+            self.buffer = buffer;
+        }
+        Ok(written)
     }
 
     /// Begins the next file with records that stand for all earlier ones, and removes the file before

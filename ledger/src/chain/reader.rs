@@ -8,7 +8,9 @@ use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height};
 use std::sync::Arc;
 
-use super::{BlockRecord, Position, StoredBlock, corrupt, decode, history, read_head, read_subtree};
+use super::{
+    BlockRecord, Position, StoredBlock, corrupt, decode, history, read_head, read_subtree, receipts_of,
+};
 use crate::store::schema::{bundle_key, height_key, receipts_key};
 use crate::store::{Pair, Store, StoreError, Table};
 
@@ -187,6 +189,6 @@ impl Reader {
             let last = key.strip_prefix(height_key(height).as_slice())?;
             Some((u32::from_be_bytes(last.try_into().ok()?), page))
         });
-        of_block.map(|(last, page)| Ok((last, decode(Table::Receipts, page)?))).transpose()
+        of_block.map(|(last, page)| Ok((last, receipts_of(page)?))).transpose()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Batch, Durability, HighWater, Pair, Store, StoreError, Table};
 
 type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
-/// What the keys of a batch held before it.
+/// What the keys of a batch held before each of its changes, in their order.
 type Undo = Vec<(Table, Vec<u8>, Option<Vec<u8>>)>;
 
 /// Tables in memory.
@@ -70,16 +70,15 @@ impl Inner {
         }
     }
 
-    fn apply(&mut self, batch: Batch) {
-        let changes = batch.into_changes();
-        let mut undo = Vec::with_capacity(changes.len());
-        for (table, key, value) in changes {
+    fn apply(&mut self, batch: &Batch) {
+        let mut undo = Vec::new();
+        for (table, key, value) in batch.changes() {
             let entries = self.now.entry(table).or_default();
             let before = match value {
-                Some(value) => entries.insert(key.clone(), value),
-                None => entries.remove(&key),
+                Some(value) => entries.insert(key.to_vec(), value.to_vec()),
+                None => entries.remove(key),
             };
-            undo.push((table, key, before));
+            undo.push((table, key.to_vec(), before));
         }
         self.undo.push_back(undo);
         self.unsynced = self.unsynced.saturating_add(1);
@@ -90,7 +89,8 @@ impl Inner {
         for _ in 0..batches {
             let Some(undo) = self.undo.pop_back() else { break };
             self.unsynced = self.unsynced.saturating_sub(1);
-            for (table, key, before) in undo {
+            // A batch may change a key twice.
+            for (table, key, before) in undo.into_iter().rev() {
                 let entries = self.now.entry(table).or_default();
                 match before {
                     Some(value) => drop(entries.insert(key, value)),
@@ -232,7 +232,7 @@ impl Store for Memory {
         let trouble = inner.call()?;
         let progress = trouble.map_or(Progress::All, |trouble| trouble.progress);
         if progress != Progress::Nothing {
-            inner.apply(batch);
+            inner.apply(&batch);
         }
         if progress == Progress::All && durability == Durability::Synced {
             inner.settle();
@@ -289,6 +289,20 @@ mod tests {
             assert_eq!(keys(&store).len(), 1 + kept);
             assert_eq!(store.unsynced(), 0);
         }
+    }
+
+    #[test]
+    fn a_batch_that_changes_a_key_twice_is_taken_back_as_a_whole() {
+        let store = Memory::new();
+        put(&store, b"k", Durability::Synced).unwrap();
+        let mut batch = Batch::new();
+        batch.put(Table::State, b"k", b"w");
+        batch.delete(Table::State, b"k");
+        batch.put(Table::State, b"k", b"x");
+        store.write(batch, Durability::Buffered).unwrap();
+        assert_eq!(store.get(Table::State, b"k").unwrap(), Some(b"x".to_vec()));
+        store.restart(0);
+        assert_eq!(store.get(Table::State, b"k").unwrap(), Some(b"v".to_vec()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::{Hash, Height};
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MemtableFactory, Options, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MemtableFactory, Options, ReadOptions,
+    SliceTransform, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 /// What the database engine says when it fails.
 pub use rocksdb::Error as EngineError;
 
-use super::{Batch, Change, Durability, HighWater, Pair, Store, StoreError, Table};
+use super::{Batch, Durability, HighWater, Pair, Store, StoreError, Table};
 
 /// Name of the high-water record, in the folder that holds the database's folder.
 pub const HIGH_WATER_FILE: &str = "HIGHWATER";
@@ -32,6 +33,11 @@ const WRITE_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
 /// Log after which the tables that hold it back are written out, in bytes: bounds the time to open.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Files of a table, written one after the other, that are joined when there are so many: what is written again
+/// and again is rewritten less often, and what is looked up is asked for in few files by their filters.
+const FILES_BEFORE_COMPACTION: i32 = 8;
+/// Places by which the newest transaction ids are looked up: a few for each of them, 8 bytes of memory for one.
+const POSITION_BUCKETS: usize = 65_536;
 /// What a change takes in a batch beside its key and value, at most: tags and lengths.
 const CHANGE_BYTES: usize = 16;
 
@@ -53,12 +59,15 @@ impl Rocks {
         let path =
             path.canonicalize().map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let cache = Cache::new_lru_cache(CACHE_BYTES);
-        let options = database_options();
-        let names = table_names(&options, &path);
-        let families =
-            names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_options(name, &cache)));
-        let database =
-            DB::open_cf_descriptors(&options, &path, families).map_err(|source| open_error(&path, source))?;
+        let database = match open_with(&database_options(), &path, &cache) {
+            Err(error) if is_direct_io_refused(&error) => {
+                let mut options = database_options();
+                options.set_use_direct_io_for_flush_and_compaction(false);
+                open_with(&options, &path, &cache)
+            }
+            opened => opened,
+        };
+        let database = database.map_err(|source| open_error(&path, source))?;
         let mark = path.parent().unwrap_or(&path).join(HIGH_WATER_FILE);
         Ok(Self { database, path, mark })
     }
@@ -84,6 +93,18 @@ impl Rocks {
     }
 }
 
+fn open_with(options: &Options, path: &Path, cache: &Cache) -> Result<DB, EngineError> {
+    let names = table_names(options, path);
+    let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_options(name, cache)));
+    DB::open_cf_descriptors(options, path, families)
+}
+
+/// Whether the file system cannot write past the memory of the operating system.
+fn is_direct_io_refused(error: &EngineError) -> bool {
+    // Asked by RocksDB when a database is opened, of a file in it.
+    error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("Direct I/O is not supported")
+}
+
 /// Our tables and whatever else is there: RocksDB opens all or nothing, and a database of another
 /// format must open for its version to be read.
 fn table_names(options: &Options, path: &Path) -> BTreeSet<String> {
@@ -102,25 +123,39 @@ fn database_options() -> Options {
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_background_jobs(2);
     options.set_keep_log_file_num(4);
-    // Needed by the unsorted buffer of the state; there is one writer.
+    // Needed by the buffers that are not sorted; there is one writer.
     options.set_allow_concurrent_memtable_write(false);
+    // What is written out is seldom read again soon, and what is has its own cache: nothing is won by having
+    // the operating system keep a copy, which costs more than the writing.
+    options.set_use_direct_io_for_flush_and_compaction(true);
     options
 }
 
 fn table_options(name: &str, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
-    blocks.set_bloom_filter(10.0, false);
     let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_compression_type(DBCompressionType::Lz4);
+    // Hashes, keys and signatures do not get shorter, and what repeats in receipts is left out before.
+    options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_COMPACTION);
     options.set_paranoid_checks(true);
     // The state is written all the time and read once, when the database is opened and nothing is in the
     // buffer yet: sorted when it is full, not at every write.
     if name == Table::State.name() {
         options.set_memtable_factory(MemtableFactory::Vector);
     }
+    // Transaction ids come in no order and are only looked up: found at once, and sorted when the buffer is
+    // full.
+    if name == Table::Positions.name() {
+        options.set_prefix_extractor(SliceTransform::create_noop());
+        options.set_memtable_factory(MemtableFactory::HashLinkList { bucket_count: POSITION_BUCKETS });
+    }
+    // Elsewhere what is asked for is there.
+    if [Table::Positions, Table::Heights].iter().any(|table| table.name() == name) {
+        blocks.set_bloom_filter(10.0, false);
+    }
+    options.set_block_based_table_factory(&blocks);
     options
 }
 
@@ -157,7 +192,10 @@ impl Store for Rocks {
 
     fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Pair>, StoreError> {
         let mode = IteratorMode::From(from, Direction::Forward);
-        let pairs = self.database.iterator_cf(&self.family(table)?, mode).take(limit);
+        let mut options = ReadOptions::default();
+        // Tables that are only looked up come in order, too.
+        options.set_total_order_seek(true);
+        let pairs = self.database.iterator_cf_opt(&self.family(table)?, options, mode).take(limit);
         let mut found = Vec::new();
         for pair in pairs {
             let (key, value) = pair.map_err(|source| self.engine(source))?;
@@ -167,23 +205,23 @@ impl Store for Rocks {
     }
 
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-        let batch = batch.into_changes();
-        let bytes = |(_, key, value): &Change| {
-            key.len().saturating_add(value.as_ref().map_or(0, Vec::len)).saturating_add(CHANGE_BYTES)
-        };
-        let capacity = batch.iter().map(bytes).fold(0, usize::saturating_add);
+        let capacity = batch.changes.len().saturating_mul(CHANGE_BYTES).saturating_add(batch.bytes.len());
         let mut changes = WriteBatch::with_capacity_bytes(capacity);
-        for (table, key, value) in batch {
-            let family = self.family(table)?;
+        let mut last = None;
+        for (table, key, value) in batch.changes() {
+            // Looked up by its name each time, and changes of one table follow each other.
+            let family = match last.take() {
+                Some((same, family)) if same == table => family,
+                Some(_) | None => self.family(table)?,
+            };
             match value {
                 Some(value) => changes.put_cf(&family, key, value),
                 None => changes.delete_cf(&family, key),
             }
+            last = Some((table, family));
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        // The changes are in order, so the place of one is a hint for that of the next.
-        options.set_memtable_insert_hint_per_batch(true);
         self.database.write_opt(changes, &options).map_err(|source| self.engine(source))
     }
 

@@ -4,7 +4,7 @@
 use quorate_primitives::Height;
 
 /// Version of everything below. A database of another version is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 macro_rules! tables {
     ($($variant:ident = $name:literal, $doc:literal;)*) => {
@@ -26,12 +26,13 @@ macro_rules! tables {
 }
 
 tables! {
-    Meta = "meta", "Name of a fact → its value: [`META_FORMAT`], [`META_CHAIN`], [`META_HEAD`].";
-    State = "state", "State key → value, both canonical bytes.";
+    Meta = "meta", "Name of a fact → its value: [`META_FORMAT`], [`META_CHAIN`], [`META_HEAD`], [`META_MARKERS`].";
+    State = "state", "State key of all but markers, canonical bytes → canonical value without the zeros at its end ‖ number of those (1).";
+    Markers = "markers", "Period (8) ‖ height (8) → markers that this block left of transactions which expire in that period: canonical state key ‖ canonical value of each.";
     Blocks = "blocks", "Height (8) → header and outcome.";
     Bundles = "bundles", "Height (8) ‖ place in the block (2) → bundle.";
     Certificates = "certificates", "Height (8) → finalize certificate, for blocks that have their own.";
-    Receipts = "receipts", "Height (8) ‖ position of the last of them (4) → receipts of the block that follow each other.";
+    Receipts = "receipts", "Height (8) ‖ position of the last of them (4) → receipts of the block that follow each other, without what they repeat: `chain::packed`.";
     ReceiptLeaves = "receipt_leaves", "Height (8) → leaf hashes of the block's receipts, joined.";
     Heights = "heights", "Block id (32) → height (8).";
     Positions = "positions", "Transaction id (32) → where it was executed.";
@@ -45,16 +46,30 @@ pub const META_CHAIN: &[u8] = b"chain";
 /// Fact: height (8, big endian) ‖ id (32) ‖ outcome digest (32) of the last block.
 pub const META_HEAD: &[u8] = b"head";
 
+/// Fact: the first marker in the state after the last block, in the order in which they are swept: end of
+/// validity (8, big endian) ‖ path (64). Absent when there is none.
+pub const META_MARKERS: &[u8] = b"markers";
+
+/// Length of the periods by which markers stand together, in milliseconds: few rows for a block, and few
+/// markers that are read in vain when a database is opened. Periods are counted from the epoch of the clock.
+pub const PERIOD_MS: u64 = 4_000;
+
+/// Key of the markers that a block left for a period.
+#[must_use]
+pub fn markers_key(period: u64, height: Height) -> [u8; 16] {
+    joined(&period.to_be_bytes(), &height.get().to_be_bytes())
+}
+
 /// Key of what there is once for each height.
 #[must_use]
-pub fn height_key(height: Height) -> Vec<u8> {
-    height.get().to_be_bytes().to_vec()
+pub fn height_key(height: Height) -> [u8; 8] {
+    height.get().to_be_bytes()
 }
 
 /// Key of a bundle.
 #[must_use]
-pub fn bundle_key(height: Height, place: u16) -> Vec<u8> {
-    [height.get().to_be_bytes().as_slice(), &place.to_be_bytes()].concat()
+pub fn bundle_key(height: Height, place: u16) -> [u8; 10] {
+    joined(&height.get().to_be_bytes(), &place.to_be_bytes())
 }
 
 /// Bytes at which a page of receipts is full: enough that writing it costs little, few enough that reading
@@ -64,12 +79,19 @@ pub const RECEIPTS_PAGE_BYTES: usize = 8 * 1024;
 /// Key of the page of receipts whose last one has this position. From any position on, the first key is
 /// that of the page which holds it.
 #[must_use]
-pub fn receipts_key(height: Height, last: u32) -> Vec<u8> {
-    [height.get().to_be_bytes().as_slice(), &last.to_be_bytes()].concat()
+pub fn receipts_key(height: Height, last: u32) -> [u8; 12] {
+    joined(&height.get().to_be_bytes(), &last.to_be_bytes())
 }
 
 /// Key of a node of the history list.
 #[must_use]
-pub fn history_key(level: u8, index: u64) -> Vec<u8> {
-    [[level].as_slice(), &index.to_be_bytes()].concat()
+pub fn history_key(level: u8, index: u64) -> [u8; 9] {
+    joined(&[level], &index.to_be_bytes())
+}
+
+/// The bytes of both, one after the other, which are `N`.
+fn joined<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
+    let mut key = [0; N];
+    key.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
+    key
 }

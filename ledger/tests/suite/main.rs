@@ -10,6 +10,7 @@ mod assets;
 mod blocks;
 mod evidence;
 mod governance;
+mod markers;
 mod naive;
 mod permissions;
 mod proofs;

@@ -35,6 +35,24 @@ fn what_was_written_is_read_from_its_own_table_only() {
 }
 
 #[test]
+fn every_table_is_looked_up_and_scanned_alike() {
+    on_both(|store| {
+        for table in Table::ALL {
+            for key in [b"\xff".as_slice(), b"longer than any prefix", b"a", b"longer than any", b""] {
+                store.write(put(&[(*table, key, table.name().as_bytes())]), Durability::Buffered).unwrap();
+                assert_eq!(store.get(*table, key).unwrap().as_deref(), Some(table.name().as_bytes()));
+            }
+            assert_eq!(store.get(*table, b"longer").unwrap(), None);
+            let keys = |from: &[u8]| -> Vec<Vec<u8>> {
+                store.scan(*table, from, 3).unwrap().into_iter().map(|(key, _)| key).collect()
+            };
+            assert_eq!(keys(b""), [b"".as_slice(), b"a", b"longer than any"]);
+            assert_eq!(keys(b"b"), [b"longer than any".as_slice(), b"longer than any prefix", b"\xff"]);
+        }
+    });
+}
+
+#[test]
 fn the_last_change_of_a_key_wins_within_and_between_batches() {
     on_both(|store| {
         let mut batch =

@@ -5,8 +5,12 @@
 //! first record (8) ‖ hash of the record before (32) ‖ CRC-32 of all that (4).
 //!
 //! Shape of a record: length (4) ‖ sequence (8) ‖ number of records of its group before it (4) ‖ CRC-32
-//! of these sixteen bytes (4) ‖ the record's bytes ‖ `hash(vote log, hash of the record before ‖ sequence
-//! ‖ bytes)` (32) ‖ CRC-32 of everything from the length on (4).
+//! of these sixteen bytes (4) ‖ the record's bytes ‖ hash of the record (32) ‖ CRC-32 of everything from the
+//! length on (4).
+//!
+//! The hash of a record is `hash(vote log, 1 ‖ hash of the record before ‖ sequence ‖ hashes of its parts)`.
+//! Parts are 1,024 bytes of the record each, the last one what is left, and the hash of one is `hash(vote
+//! log, 0 ‖ part)`: those of several parts are computed side by side, and most of the log is bodies of blocks.
 //!
 //! Groups are synced one by one, so only the last one can be torn. Because the length has a checksum of
 //! its own, a record that ends after the end of the file was certainly never completed. A power failure
@@ -15,6 +19,7 @@
 //! later group stands behind it; otherwise it is damaged. What cannot be told apart is a last group that
 //! was synced, of which a sector is all zeros and a bit has flipped.
 use quorate_primitives::PublicKey;
+use quorate_primitives::hash::many::Messages;
 use quorate_primitives::hash::{Domain, Hash, hash};
 
 use super::Identity;
@@ -22,7 +27,7 @@ use super::Identity;
 /// First bytes of every file.
 const MAGIC: &[u8; 8] = b"QRTVOTES";
 /// Version of the layout above.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: usize = 128;
 /// Bytes of a record before its content.
@@ -31,6 +36,16 @@ const PREFIX_BYTES: usize = 20;
 const SUFFIX_BYTES: usize = 36;
 /// Longest content of a record: a full block body takes less than 5 MiB.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a record that are hashed together.
+const PART_BYTES: usize = 1024;
+/// Room beside a part for what else is hashed with it, in bytes.
+const PART_ROOM: usize = 64;
+/// Parts that wait to be hashed side by side: several times as many as any processor has lanes.
+const PARTS_AT_ONCE: usize = 64;
+/// First byte of what is hashed of a part.
+const PART: u8 = 0;
+/// First byte of what is hashed of a record.
+const RECORD: u8 = 1;
 /// What a disk writes as a whole, in bytes; file systems start it at a multiple of it in a file.
 const SECTOR_BYTES: usize = 512;
 
@@ -104,13 +119,22 @@ impl Header {
 }
 
 /// Bytes that a record with so much content takes in a file.
-fn record_bytes(content: usize) -> usize {
+pub(super) fn record_bytes(content: usize) -> usize {
     content.saturating_add(PREFIX_BYTES).saturating_add(SUFFIX_BYTES)
 }
 
 /// The hash that chains a record to the one before.
 fn chain_hash(previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
-    hash(Domain::VoteLog, &[previous.as_bytes(), &sequence.to_le_bytes(), content])
+    let count = content.len().div_ceil(PART_BYTES);
+    let mut parts = Vec::with_capacity(count.saturating_mul(Hash::ZERO.as_bytes().len()));
+    let mut messages =
+        Messages::with_capacity(PARTS_AT_ONCE.min(count), PART_BYTES.saturating_add(PART_ROOM));
+    for some in content.chunks(PART_BYTES.saturating_mul(PARTS_AT_ONCE)) {
+        messages.clear();
+        some.chunks(PART_BYTES).for_each(|part| messages.push(Domain::VoteLog, &[&[PART], part]));
+        messages.hashes().iter().for_each(|part| parts.extend_from_slice(part.as_bytes()));
+    }
+    hash(Domain::VoteLog, &[&[RECORD], previous.as_bytes(), &sequence.to_le_bytes(), &parts])
 }
 
 /// Where a record stands.
@@ -126,6 +150,7 @@ pub(super) struct Place {
 pub(super) fn push_record(buffer: &mut Vec<u8>, previous: &Hash, place: Place, content: &[u8]) -> Hash {
     let Place { sequence, in_group } = place;
     let start = buffer.len();
+    buffer.reserve(record_bytes(content.len()));
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
     buffer.extend(length.to_le_bytes());
     buffer.extend(sequence.to_le_bytes());

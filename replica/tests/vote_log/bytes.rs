@@ -46,20 +46,28 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn a_file_has_the_documented_bytes() {
     let header = [
-        "515254564f54455303000000",
+        "515254564f54455304000000",
         "0707070707070707070707070707070707070707070707070707070707070707",
         "0909090909090909090909090909090909090909090909090909090909090909",
         "01000000000000000100000000000000",
         "0000000000000000000000000000000000000000000000000000000000000000",
-        "eb52850c",
+        "73624c08",
     ];
     let record = [
         "03000000010000000000000000000000c8b3d65e",
         "010203",
-        "a3e5423946a6f17972c575bd89661473769acb14b26b76dcbdd2f3ef75160ad0",
-        "6bc4de12",
+        "325fb262ff9ae6aaafe9b68668f97c2fbe81d30b52888247bae6605cd10b08da",
+        "72096ecb",
     ];
     assert_eq!(hex(&file_of(&[vec![1, 2, 3]])), header.concat() + &record.concat());
+}
+
+/// Three parts, the last of 452 bytes.
+#[test]
+fn a_record_of_several_parts_has_the_documented_hash() {
+    let file = file_of(&[vec![7; 2_500]]);
+    let hash = &file[HEADER_BYTES + 20 + 2_500..][..32];
+    assert_eq!(hex(hash), "4b1c5dbd34c3a31ed6e3dc05a09da8964b3639a7e9107e1aa50482c63d4702ab");
 }
 
 #[test]

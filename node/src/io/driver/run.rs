@@ -89,7 +89,7 @@ impl Runner {
         let mut gate = Gate::new(key);
         let mut rng = fresh_rng()?;
         let files = RealFiles::new(JournalConfig { folder: votes, marker_folder: key_folder })?;
-        let lost = codec::encode(&LogRecord::Quarantine);
+        let lost = LogRecord::Quarantine.encode();
         let journal = VoteLog::open(files, identity, &[lost], |bytes| {
             let record = codec::decode::<LogRecord>(bytes, RECORD_BYTES_MAX);
             let record = record.map_err(|_| "a record is intact but unknown: written by another version")?;
@@ -223,7 +223,7 @@ impl Work {
         let step = self.runner.replica.step(wall_clock(), event);
         self.links.pool.set_room(self.runner.replica.room());
         for record in step.journal {
-            let bytes = codec::encode(&record);
+            let bytes = record.encode();
             self.encoded_bytes = self.encoded_bytes.saturating_add(bytes.len());
             self.encoded.push(bytes);
             self.records.push(record);
@@ -362,7 +362,7 @@ impl Work {
     /// Begins a new file of the vote log with what is still needed; the replica syncs the ledger first.
     fn replace_log(&mut self) -> Result<(), Failure> {
         let records = self.runner.replica.checkpoint().map_err(|fault| Failure::Halted(Box::new(fault)))?;
-        let encoded: Vec<Vec<u8>> = records.iter().map(codec::encode).collect();
+        let encoded: Vec<Vec<u8>> = records.iter().map(LogRecord::encode).collect();
         let bytes = self.runner.journal.replace(&encoded).map_err(journal_failure)?;
         tracing::info!(bytes, records = records.len(), "vote log replaced");
         self.runner.gate.reset();
