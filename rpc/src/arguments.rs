@@ -3,37 +3,39 @@
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
 
 use crate::api::{ApiError, ErrorKind, Method, Presence};
 use crate::json::values::shortened;
 
-/// Parameters of one call by name, taken out one by one.
-pub(crate) struct Arguments {
+/// Parameters of one call by name, taken out one by one. Each is read when it is taken.
+pub(crate) struct Arguments<'a> {
     method: &'static Method,
-    values: Vec<(String, Value)>,
+    raw: &'a str,
+    values: Vec<(String, &'a RawValue)>,
 }
 
 /// What stands in `params`.
-enum Given {
-    Positions(Vec<Value>),
-    Names(Vec<(String, Value)>),
+enum Given<'a> {
+    Positions(Vec<&'a RawValue>),
+    Names(Vec<(String, &'a RawValue)>),
 }
 
 struct GivenVisitor;
 
 impl<'de> Visitor<'de> for GivenVisitor {
-    type Value = Given;
+    type Value = Given<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object or an array of parameters")
     }
 
-    fn visit_unit<E>(self) -> Result<Given, E> {
+    fn visit_unit<E>(self) -> Result<Given<'de>, E> {
         Ok(Given::Positions(Vec::new()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Given, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Given<'de>, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = sequence.next_element()? {
             values.push(value);
@@ -42,7 +44,7 @@ impl<'de> Visitor<'de> for GivenVisitor {
     }
 
     // Pairs and not a map: of two parameters with one name, a map would silently drop one.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given<'de>, A::Error> {
         let mut pairs = Vec::new();
         while let Some(pair) = map.next_entry()? {
             pairs.push(pair);
@@ -51,31 +53,30 @@ impl<'de> Visitor<'de> for GivenVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Given {
+impl<'de> Deserialize<'de> for Given<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(GivenVisitor)
     }
 }
 
-impl Arguments {
+impl<'a> Arguments<'a> {
     /// Reads the parameters of a call; `depth_max` bounds how deep they may be nested.
     pub(crate) fn parse(
         method: &'static Method,
-        raw: Option<&str>,
+        raw: Option<&'a str>,
         depth_max: usize,
     ) -> Result<Self, ApiError> {
         let raw = raw.unwrap_or("[]");
         if let Err(found) = measure(raw.as_bytes(), depth_max) {
             return Err(too_deep(found, depth_max));
         }
-        let wrong = |reason| ApiError::new(ErrorKind::InvalidParams, format_args!("parameters: {reason}"));
-        let given = serde_json::from_str(raw).map_err(wrong)?;
+        let given = serde_json::from_str(raw).map_err(unreadable)?;
         let values = match given {
             Given::Positions(values) => by_position(method, values)?,
             Given::Names(pairs) => by_name(method, pairs)?,
         };
-        let mut arguments = Self { method, values };
-        arguments.values.retain(|(_, value)| !value.is_null());
+        let mut arguments = Self { method, raw, values };
+        arguments.values.retain(|(_, value)| value.get() != "null");
         arguments.check_required()?;
         Ok(arguments)
     }
@@ -96,13 +97,34 @@ impl Arguments {
         }
     }
 
+    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        let position = self.values.iter().position(|(known, _)| known == name)?;
+        Some(self.values.swap_remove(position).1)
+    }
+
+    /// Reads one parameter.
+    fn read<T: DeserializeOwned>(&self, name: &str, value: &RawValue) -> Result<T, ApiError> {
+        let Ok(value) = serde_json::from_str::<Value>(value.get()) else {
+            // What is said of a value names its place among all.
+            let reason = serde_json::from_str::<Value>(self.raw).err();
+            return Err(reason.map_or_else(|| invalid(name, "no value"), unreadable));
+        };
+        T::deserialize(value).map_err(|reason| invalid(name, reason))
+    }
+
     /// Takes an optional parameter.
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(position) = self.values.iter().position(|(known, _)| known == name) else {
-            return Ok(None);
-        };
-        let (_, value) = self.values.swap_remove(position);
-        T::deserialize(value).map(Some).map_err(|reason| invalid(name, reason))
+        self.take(name).map(|value| self.read(name, value)).transpose()
+    }
+
+    /// Takes a required list, whose items are not read.
+    pub(crate) fn items(&mut self, name: &str) -> Result<Vec<&'a RawValue>, ApiError> {
+        let value = self.take(name).ok_or_else(|| invalid(name, "missing"))?;
+        serde_json::from_str(value.get()).or_else(|_| {
+            // This says what is there instead.
+            self.read::<Vec<Value>>(name, value)?;
+            Err(invalid(name, "no list"))
+        })
     }
 
     /// Takes a required parameter, which [`Arguments::parse`] has found to be there.
@@ -116,6 +138,11 @@ pub(crate) fn invalid(name: &str, reason: impl fmt::Display) -> ApiError {
     ApiError::new(ErrorKind::InvalidParams, format_args!("parameter {name:?}: {reason}")).in_field(name)
 }
 
+/// Parameters that are no JSON.
+fn unreadable(reason: serde_json::Error) -> ApiError {
+    ApiError::new(ErrorKind::InvalidParams, format_args!("parameters: {reason}"))
+}
+
 /// A request that is nested too deep.
 pub(crate) fn too_deep(found: usize, allowed: usize) -> ApiError {
     let message = format!("JSON nested at least {found} deep, but at most {allowed} is allowed");
@@ -127,7 +154,10 @@ fn names(method: &Method) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn by_position(method: &Method, values: Vec<Value>) -> Result<Vec<(String, Value)>, ApiError> {
+fn by_position<'a>(
+    method: &Method,
+    values: Vec<&'a RawValue>,
+) -> Result<Vec<(String, &'a RawValue)>, ApiError> {
     let (found, allowed) = (values.len(), method.parameters.len());
     if found > allowed {
         let message = format!(
@@ -141,7 +171,10 @@ fn by_position(method: &Method, values: Vec<Value>) -> Result<Vec<(String, Value
     Ok(known.zip(values).collect())
 }
 
-fn by_name(method: &Method, pairs: Vec<(String, Value)>) -> Result<Vec<(String, Value)>, ApiError> {
+fn by_name<'a>(
+    method: &Method,
+    pairs: Vec<(String, &'a RawValue)>,
+) -> Result<Vec<(String, &'a RawValue)>, ApiError> {
     for (position, (name, _)) in pairs.iter().enumerate() {
         let shown = shortened(name);
         let fault = if !method.parameters.iter().any(|parameter| parameter.name == name) {
@@ -169,10 +202,11 @@ pub(crate) struct Shape {
 /// The first depth of nesting that is more than allowed.
 pub(crate) fn measure(text: &[u8], allowed: usize) -> Result<Shape, usize> {
     let (mut depth, mut items) = (0_usize, 1_usize);
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
-            b'"' => skip_string(&mut bytes),
+            b'"' => rest = after_string(rest),
             b'{' | b'[' => {
                 depth = depth.saturating_add(1);
                 if depth > allowed {
@@ -187,14 +221,23 @@ pub(crate) fn measure(text: &[u8], allowed: usize) -> Result<Shape, usize> {
     Ok(Shape { items })
 }
 
-fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                let _escaped = bytes.next();
-            }
-            _ => {}
+/// Bytes of a string that are looked at together: most strings are long, and have nothing to be seen.
+const STEP: usize = 32;
+
+/// What follows a string whose first quote was read.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    loop {
+        while let Some((step, rest)) = text.split_first_chunk::<STEP>()
+            && !step.iter().fold(false, |found, byte| found | is_special(byte))
+        {
+            text = rest;
+        }
+        let place = text.iter().position(is_special);
+        match place.and_then(|place| text.get(place..)) {
+            Some([b'"', rest @ ..]) => return rest,
+            Some([_, _escaped, rest @ ..]) => text = rest,
+            Some(_) | None => return &[],
         }
     }
 }
@@ -203,7 +246,7 @@ fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
 mod tests {
     use super::*;
 
-    fn parse(raw: &str) -> Result<Arguments, ApiError> {
+    fn parse(raw: &str) -> Result<Arguments<'_>, ApiError> {
         Arguments::parse(Method::by_name("chain_getBlock").unwrap(), Some(raw), 30)
     }
 
@@ -211,6 +254,41 @@ mod tests {
     fn brackets_in_strings_do_not_nest() {
         assert_eq!(measure(br#"["[[[[", "\"[[", {"a":"],"}]"#, 2), Ok(Shape { items: 3 }));
         assert_eq!(measure(b"[[[1]]]", 2), Err(3));
+    }
+
+    #[test]
+    fn strings_end_where_they_end_however_long_they_are() {
+        let text = |length: usize, tail: &str| format!("[\"{}{tail}\", 7]", "[".repeat(length));
+        for length in 0..100 {
+            for tail in ["", r"\\", r#"\""#, r#"\"\""#, r#"\\\"["#, r"\u005b"] {
+                let found = measure(text(length, tail).as_bytes(), 1);
+                assert_eq!(found, Ok(Shape { items: 2 }), "{length} and {tail}");
+            }
+            assert_eq!(measure(text(length, r"\\\").as_bytes(), 1), Ok(Shape { items: 1 }), "{length}");
+            let open = format!("[\"{}\\", ",".repeat(length));
+            assert_eq!(measure(open.as_bytes(), 1), Ok(Shape { items: 1 }), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_kept_is_named_with_its_place() {
+        let error = parse(r#"[1, null, 1e999]"#).and_then(|mut given| given.optional::<bool>("bodies"));
+        let message = error.unwrap_err().message;
+        assert_eq!(message, "parameters: number out of range at line 1 column 15");
+    }
+
+    #[test]
+    fn items_are_left_as_they_stand_and_what_is_no_list_is_named() {
+        let method = Method::by_name("tx_submitMany").unwrap();
+        let items = |raw| Arguments::parse(method, Some(raw), 30)?.items("transactions");
+        let texts = |raw| items(raw).map(|items| items.iter().map(|item| item.get()).collect::<Vec<_>>());
+        assert_eq!(texts(r#"[[ "00" , {"a": [1]},7]]"#).unwrap(), [r#""00""#, r#"{"a": [1]}"#, "7"]);
+        assert!(texts(r#"{"transactions": []}"#).unwrap().is_empty());
+        let error = items(r#"["text"]"#).unwrap_err();
+        assert_eq!(
+            error.message,
+            "parameter \"transactions\": invalid type: string \"text\", expected a sequence"
+        );
     }
 
     #[test]

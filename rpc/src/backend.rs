@@ -104,9 +104,15 @@ pub trait Backend: Send + Sync + 'static {
     fn submit(&self, transactions: Vec<SignedTransaction>) -> impl Future<Output = Vec<Answer<()>>> + Send;
 
     /// If no transaction at all can be taken now: after what time to try again, in ms. Asked before a
-    /// submission is read, so that refusing it costs next to nothing.
+    /// submission of many is read, so that refusing it costs next to nothing.
     fn busy_ms(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether a transaction is pending or included, as far as that can be told at once and without proving
+    /// its signatures: asked where it would be refused for lack of room. Must not block.
+    fn is_known(&self, _transaction: &SignedTransaction) -> bool {
+        false
     }
 
     /// Waits until the transaction is final and can be proven so, can no longer become final, or the

@@ -17,8 +17,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
+pub mod bulk;
 pub mod subscription;
 
+pub use bulk::Bulk;
 pub use subscription::Subscription;
 
 use crate::api::{ErrorKind, ErrorObject, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
@@ -165,6 +167,14 @@ impl Client {
         Ok(Self { url: url.to_owned(), timeout, http })
     }
 
+    /// For handing many transactions in at the same node, with as much time for each call.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the node is not reached by plain HTTP.
+    pub fn bulk(&self) -> Reply<Bulk> {
+        Bulk::new(&self.url, self.timeout)
+    }
+
     /// The node's url.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -272,9 +282,6 @@ methods! {
     /// Submits up to 1,000 transactions that together fit a request.
     submit_many(transactions: &[SignedTransaction]) -> SubmitManyAnswer = "tx_submitMany",
         Named::new().with("transactions", transactions.iter().map(HexBytes::of).collect::<Vec<_>>());
-    /// As `submit_many`, with the canonical bytes of the transactions.
-    submit_encoded(transactions: &[&HexBytes]) -> SubmitManyAnswer = "tx_submitMany",
-        Named::new().with("transactions", transactions);
     /// All that is known of a transaction.
     transaction(id: Hash, proofs: Proofs) -> TransactionAnswer = "tx_get", Named::new().with("tx_id", Shown(id)).proofs(proofs);
     /// How a transaction stands.

@@ -6,6 +6,7 @@
 //! always present; `null` says that there is nothing. Each type carries its JSON Schema, from which
 //! the OpenRPC document is made.
 
+pub(crate) mod hexadecimal;
 pub mod schema;
 
 pub mod chain;

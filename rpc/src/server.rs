@@ -3,7 +3,8 @@
 //! A connection passes, in this order: the cap on connections (`permits`), the deadline for heads
 //! (hyper), the check of Host, Origin and body (`gate`), the JSON-RPC library, the deadline and count
 //! of calls (`guard`), and the table of methods (`dispatch`). The library alone would let a client
-//! hold connections and send bodies for ever. [`Direct`] leads to the same table without sockets.
+//! hold connections and send bodies for ever. A submission for which there is no room gets no further than
+//! the gate (`unread`). [`Direct`] leads to the same table without sockets.
 //! Source: docs/architecture.md.
 use http::StatusCode;
 use hyper::body::Incoming;
@@ -13,13 +14,14 @@ use jsonrpsee::RpcModule;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, HttpResponse, Methods, PingConfig, Server as RpcServer, ServerConfig,
-    StopHandle, TowerService, TowerServiceBuilder, stop_channel, ws::is_upgrade_request,
+    StopHandle, TowerService, TowerServiceBuilder, http as library, stop_channel, ws::is_upgrade_request,
 };
+use jsonrpsee::types::Id;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -34,7 +36,9 @@ mod limits;
 mod observer;
 mod permits;
 mod stream;
+mod submissions;
 mod subscriptions;
+mod unread;
 
 pub use direct::Direct;
 pub use limits::Limits;
@@ -42,9 +46,9 @@ pub use observer::{Observer, Refusal, Unobserved};
 
 use crate::api::{ApiError, METHODS, Style};
 use crate::backend::Backend;
-use dispatch::Context;
-use gate::{AllowedHosts, Turned};
-use guard::GuardLayer;
+use dispatch::{Context, SUBMIT_MANY};
+use gate::{AllowedHosts, Body, Turned};
+use guard::{GuardLayer, refuse};
 use permits::{Permit, Permits};
 
 /// Why a server does not start.
@@ -101,13 +105,15 @@ impl Server {
         let (stop, stopping) = watch::channel(());
         let subscribers = Arc::new(watch::Sender::new(0));
         let limits = Arc::new(settings.limits.clone());
+        let asked = Arc::clone(&backend);
+        let room: Room = Arc::new(move || asked.busy_ms());
         let methods =
             register(Context { backend, limits, subscribers: Arc::clone(&subscribers) }, &stopping)?;
         let at = settings.address;
         let listen_error = |source| StartError::Listen { address: at, source };
         let listener = TcpListener::bind(at).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let front = Front::new(&settings, methods, subscribers);
+        let front = Front::new(&settings, methods, subscribers, room);
         let task = tokio::spawn(front.accept(listener, stopping));
         Ok(Self { address, stop, task })
     }
@@ -150,6 +156,9 @@ fn register<B: Backend>(
 
 type Builder = TowerServiceBuilder<Stack<GuardLayer, Identity>, Identity>;
 
+/// If there is no room for submissions: after what time to try again, in ms.
+type Room = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// Everything that a new connection needs.
 struct Front {
     limits: Arc<Limits>,
@@ -159,10 +168,16 @@ struct Front {
     builder: Builder,
     methods: Methods,
     subscribers: Arc<watch::Sender<usize>>,
+    room: Room,
 }
 
 impl Front {
-    fn new(settings: &Settings, methods: Methods, subscribers: Arc<watch::Sender<usize>>) -> Self {
+    fn new(
+        settings: &Settings,
+        methods: Methods,
+        subscribers: Arc<watch::Sender<usize>>,
+        room: Room,
+    ) -> Self {
         let limits = Arc::new(settings.limits.clone());
         let ping = PingConfig::new()
             .ping_interval(limits.ping_interval)
@@ -188,6 +203,7 @@ impl Front {
                 .to_service_builder(),
             methods,
             subscribers,
+            room,
             limits,
         }
     }
@@ -241,12 +257,13 @@ impl Front {
         permit: Permit,
         stop_handle: StopHandle,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let desk = Desk {
+        let desk = Arc::new(Desk {
             service: self.builder.clone().build(self.methods.clone(), stop_handle.clone()),
             limits: Arc::clone(&self.limits),
             hosts: Arc::clone(&self.hosts),
             observer: Arc::clone(&self.observer),
-        };
+            room: Arc::clone(&self.room),
+        });
         let limits = Arc::clone(&self.limits);
         async move {
             // Small answers should not wait for more to send.
@@ -256,7 +273,7 @@ impl Front {
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head_timeout)
                 .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(stream, service_fn(move |request| desk.clone().respond(request)))
+                .serve_connection(stream, service_fn(move |request| Arc::clone(&desk).respond(request)))
                 .with_upgrades();
             tokio::pin!(connection);
             let ended = tokio::select! {
@@ -274,18 +291,33 @@ impl Front {
 }
 
 /// What answers the requests of one connection.
-#[derive(Clone)]
 struct Desk {
     service: TowerService<Stack<GuardLayer, Identity>, Identity>,
     limits: Arc<Limits>,
     hosts: Arc<AllowedHosts>,
     observer: Arc<dyn Observer>,
+    room: Room,
+}
+
+/// A request that passed the gate.
+#[expect(clippy::large_enum_variant, reason = "lives for one call and is never stored")]
+enum Admitted {
+    /// To be answered by the library.
+    Request(http::Request<HttpBody>),
+    /// A submission with this id, for which there is no room for so many ms.
+    Unread(Id<'static>, u64),
 }
 
 impl Desk {
-    async fn respond(mut self, request: http::Request<Incoming>) -> Result<HttpResponse, Infallible> {
+    async fn respond(self: Arc<Self>, request: http::Request<Incoming>) -> Result<HttpResponse, Infallible> {
+        let begun = Instant::now();
         let answered = match self.admit(request).await {
-            Ok(request) => self.service.call(request).await.map(gate::silence),
+            Ok(Admitted::Request(request)) => self.service.clone().call(request).await.map(gate::silence),
+            Ok(Admitted::Unread(id, wait_ms)) => {
+                let refused = refuse(id, submissions::busy(wait_ms));
+                self.observer.answered(SUBMIT_MANY, refused.as_error_code(), begun.elapsed());
+                return Ok(library::response::from_method_response(refused));
+            }
             Err(Turned { why, response }) => {
                 self.observer.refused(why);
                 return Ok(*response);
@@ -296,12 +328,16 @@ impl Desk {
         }))
     }
 
-    async fn admit(&self, request: http::Request<Incoming>) -> Result<http::Request<HttpBody>, Turned> {
+    async fn admit(&self, request: http::Request<Incoming>) -> Result<Admitted, Turned> {
         gate::check_host(&request, &self.hosts)?;
         if is_upgrade_request(&request) {
-            return Ok(request.map(HttpBody::new));
+            return Ok(Admitted::Request(request.map(HttpBody::new)));
         }
-        Ok(gate::take_body(request, &self.limits).await?.map(HttpBody::new))
+        let busy_ms = (self.room)();
+        Ok(match gate::take_body(request, &self.limits, busy_ms.is_some()).await? {
+            Body::Taken(request) => Admitted::Request(request.map(HttpBody::new)),
+            Body::Unread(id) => Admitted::Unread(id, busy_ms.unwrap_or_default()),
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Committed blocks and the proofs that they are final.
 use quorate_ledger::StoredBlock;
 use quorate_ledger::store::StoreError;
-use quorate_primitives::Height;
 use quorate_primitives::light::FinalityProof;
 use quorate_primitives::merkle::ListProof;
+use quorate_primitives::{Hash, Height};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies};
 use quorate_rpc::json::chain::body_page;
 use quorate_rpc::json::{
@@ -118,13 +118,22 @@ impl Snapshot {
         Ok(HeaderAnswer { header: (&block.header).into(), outcome: (&block.outcome).into() })
     }
 
+    /// Ids of the transactions that a block executed, in order; those of the newest block are in memory, if
+    /// this process executed it.
+    fn transactions_at(&self, height: Height) -> Answer<Vec<Shown<Hash>>> {
+        if height == self.height() && !self.executed.receipts().is_empty() {
+            return Ok(self.executed.transactions().map(Shown).collect());
+        }
+        let receipts = self.reader.receipts(height).map_err(unreadable)?;
+        Ok(receipts.iter().map(|receipt| Shown(receipt.transaction)).collect())
+    }
+
     /// A committed block. Reads the store.
     ///
     /// # Errors
     /// `NotFound`: there is no such block.
     pub fn block(&self, at: BlockAt, bodies: Bodies) -> Answer<Block> {
         let (height, block) = self.stored(at)?;
-        let receipts = self.reader.receipts(height).map_err(unreadable)?;
         let (bodies, next_bundle) = match bodies {
             Bodies::Omit => (None, None),
             Bodies::From(from) => {
@@ -136,7 +145,7 @@ impl Snapshot {
             header: (&block.header).into(),
             outcome: (&block.outcome).into(),
             bundles: block.payload.bundles.iter().copied().map(Shown).collect(),
-            transactions: receipts.iter().map(|receipt| Shown(receipt.transaction)).collect(),
+            transactions: self.transactions_at(height)?,
             bodies,
             next_bundle,
         })
@@ -178,6 +187,7 @@ impl Snapshot {
     pub fn head_event(&self, height: Height, transactions: Option<u32>) -> Answer<HeadEvent> {
         let transactions = match transactions {
             Some(transactions) => transactions,
+            None if height == self.height() => self.transactions_of_head()?,
             None => count(self.reader.receipts(height).map_err(unreadable)?.len()),
         };
         let block = self.reader.block(height).map_err(unreadable)?;

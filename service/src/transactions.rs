@@ -1,4 +1,6 @@
 //! What became of transactions.
+use quorate_primitives::state::{Marker, StateKey};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Timestamp};
 use quorate_rpc::backend::{Answer, Proofs, Waited};
 use quorate_rpc::json::{ReceiptEvidence, TransactionAnswer, TransactionState, TransactionStatus};
@@ -29,6 +31,16 @@ impl Snapshot {
             || self.outside(id, pending),
             |(position, receipt, _)| TransactionStatus::included(position.height, position.index, &receipt),
         ))
+    }
+
+    /// Whether the ledger remembers that it included a transaction: it does for as long as that is valid, and for
+    /// some time after. Answers from memory.
+    #[must_use]
+    pub fn remembers(&self, signed: &SignedTransaction) -> bool {
+        let (id, transaction) = (signed.id(), signed.transaction());
+        let keys = [StateKey::Nonce(transaction.sender, transaction.nonce), StateKey::Unauthorised(id)];
+        let state = self.executed.state();
+        keys.iter().any(|key| state.get::<Marker>(key).is_some_and(|marker| marker.transaction == id))
     }
 
     /// All that is known of a transaction; `pending` as for [`Snapshot::transaction_status`].

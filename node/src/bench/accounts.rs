@@ -11,7 +11,7 @@ use quorate_primitives::transaction::{
 };
 use quorate_primitives::{Amount, Hash, SecretKey, Timestamp};
 use quorate_rpc::backend::Proofs;
-use quorate_rpc::json::{HexBytes, TransactionState};
+use quorate_rpc::json::TransactionState;
 use quorate_rpc::{Client, ErrorKind};
 use tokio::time::sleep;
 
@@ -234,9 +234,7 @@ impl Treasury<'_> {
             sign(&envelope, (self.sender, &self.key), sequence, actions?)
         };
         let transactions = lists.into_iter().map(sign).collect::<Result<Vec<_>, _>>()?;
-        let encoded: Vec<HexBytes> = transactions.iter().map(HexBytes::of).collect();
-        let encoded: Vec<&HexBytes> = encoded.iter().collect();
-        while !hand_in(client, &encoded).await? {
+        while !hand_in(client, &transactions).await? {
             sleep(RETRY).await;
         }
         for transaction in &transactions {
@@ -247,8 +245,8 @@ impl Treasury<'_> {
 }
 
 /// Hands transactions in; whether there was room for all of them.
-async fn hand_in(client: &Client, encoded: &[&HexBytes]) -> Result<bool, Failure> {
-    let answer = match client.submit_encoded(encoded).await {
+async fn hand_in(client: &Client, transactions: &[SignedTransaction]) -> Result<bool, Failure> {
+    let answer = match client.submit_many(transactions).await {
         Ok(answer) => answer,
         Err(error) if error.kind() == Some(ErrorKind::Busy) => return Ok(false),
         Err(error) => return Err(Failure::new(Exit::Unreachable, error)),

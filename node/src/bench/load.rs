@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use quorate_primitives::Hash;
 use quorate_rpc::api::SUBMIT_MANY_MAX;
-use quorate_rpc::json::HexBytes;
-use quorate_rpc::{Client, ClientError, ErrorKind, ErrorObject};
+use quorate_rpc::client::bulk::{Bulk, Handed, Refused};
+use quorate_rpc::{Client, ClientError, ErrorKind};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -15,6 +14,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use super::supply::Supply;
 use super::watch::Watch;
 use super::workload::Prepared;
+use crate::commands::{Exit, Failure, OrExit};
 
 /// Most transactions in one call, when as many are handed in as there is room for.
 const CALL_MAX: usize = 250;
@@ -27,6 +27,9 @@ const CALLS_DUE_MAX: usize = 24;
 const LATE: Duration = Duration::from_secs(1);
 /// How often it is looked whether transactions are due.
 const TICK: Duration = Duration::from_millis(5);
+/// The same where more is offered than is taken: seldom enough that a call has about as many transactions as
+/// under the steady load, so that what the overload costs is the transactions and not the calls.
+const TICK_FLOOD: Duration = Duration::from_millis(25);
 /// How long calls may take to be answered after the load has ended.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a validator is left alone that refused transactions without saying for how long.
@@ -83,6 +86,26 @@ impl Counts {
         }
     }
 
+    /// Counts what was refused. Returns what may be taken later, and how long the validator wants to be left
+    /// alone.
+    fn refuse(&self, gone: Vec<Prepared>, refused: &[Refused]) -> (Vec<Prepared>, Duration) {
+        let mut pause = Duration::ZERO;
+        let mut again = Vec::with_capacity(gone.len());
+        let mut without_hint = 0_usize;
+        for (prepared, refused) in gone.into_iter().zip(refused) {
+            if !is_for_lack_of_room(refused) {
+                self.fail(refused.kind.map_or("unknown", ErrorKind::name), 1);
+                continue;
+            }
+            without_hint = without_hint.saturating_add(usize::from(refused.retry_after_ms.is_none()));
+            pause = pause.max(refused.retry_after_ms.map_or(PAUSE, Duration::from_millis));
+            again.push(prepared);
+        }
+        count(&self.busy, again.len());
+        count(&self.without_hint, without_hint);
+        (again, pause)
+    }
+
     fn fail(&self, why: &str, more: usize) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(why.to_owned()).or_default();
@@ -121,7 +144,7 @@ impl End {
 }
 
 struct Sender {
-    client: Client,
+    validator: Arc<Bulk>,
     watch: Arc<Watch>,
     supply: Arc<Supply>,
     end: Arc<End>,
@@ -131,19 +154,29 @@ struct Sender {
 
 impl Load {
     /// Begins to hand these in at all these validators, who take turns.
-    #[must_use]
-    pub fn begin(clients: &[Client], watch: &Arc<Watch>, supply: &Arc<Supply>, pace: Pace) -> Self {
+    ///
+    /// # Errors
+    /// [`Failure`] if a validator is not reached by plain HTTP.
+    pub fn begin(
+        clients: &[Client],
+        watch: &Arc<Watch>,
+        supply: &Arc<Supply>,
+        pace: Pace,
+    ) -> Result<Self, Failure> {
+        // Connections of this load only: they end with it.
+        let validators: Vec<Bulk> =
+            clients.iter().map(Client::bulk).collect::<Result<_, _>>().or_exit(Exit::Unreachable)?;
         let (counts, end) = (Arc::new(Counts::default()), Arc::new(End::default()));
         let mut tasks = JoinSet::new();
-        let validators = u64::try_from(clients.len()).unwrap_or(u64::MAX).max(1);
+        let senders = u64::try_from(validators.len()).unwrap_or(u64::MAX).max(1);
         let (room, calls) = match pace {
             Pace::InFlight(count) => (Some(count), CALLS_MAX),
             Pace::Rate(_) | Pace::Flood(_) => (None, CALLS_DUE_MAX),
         };
         watch.begin(room);
-        for client in clients {
+        for validator in validators {
             let sender = Sender {
-                client: client.clone(),
+                validator: Arc::new(validator),
                 watch: Arc::clone(watch),
                 supply: Arc::clone(supply),
                 end: Arc::clone(&end),
@@ -151,14 +184,14 @@ impl Load {
                 calls: Arc::new(Semaphore::new(calls)),
             };
             // Nanoseconds between two transactions of this sender.
-            let gap = |rate: u64| (validators.saturating_mul(1_000_000_000) / rate.max(1)).max(1);
+            let gap = |rate: u64| (senders.saturating_mul(1_000_000_000) / rate.max(1)).max(1);
             match pace {
                 Pace::InFlight(_) => tasks.spawn(sender.keep_in_flight()),
                 Pace::Rate(rate) => tasks.spawn(sender.keep_rate(gap(rate))),
                 Pace::Flood(rate) => tasks.spawn(sender.flood(gap(rate))),
             };
         }
-        Self { counts, end, tasks }
+        Ok(Self { counts, end, tasks })
     }
 
     /// What became of the calls up to now.
@@ -252,7 +285,7 @@ impl Sender {
                 }
                 done_with = done_with.saturating_add(handed_in);
             }
-            sleep_until((Instant::now() + TICK).into()).await;
+            sleep_until((Instant::now() + TICK_FLOOD).into()).await;
             while calls.try_join_next().is_some() {}
         }
         while calls.join_next().await.is_some() {}
@@ -279,41 +312,32 @@ impl Sender {
         taken: Vec<Prepared>,
         due_at: D,
     ) -> impl Future<Output = Duration> + Send + use<D> {
-        let (client, watch) = (self.client.clone(), Arc::clone(&self.watch));
+        let (validator, watch) = (Arc::clone(&self.validator), Arc::clone(&self.watch));
         let (supply, counts) = (Arc::clone(&self.supply), Arc::clone(&self.counts));
         watch.expect((0..).zip(&taken).map(|(place, prepared)| (prepared.id, due_at(place))));
         count(&counts.offered, taken.len());
         async move {
-            let bytes: Vec<&HexBytes> = taken.iter().map(|prepared| &prepared.bytes).collect();
-            let answer = client.submit_encoded(&bytes).await;
-            drop(bytes);
+            let answer = validator.submit(taken.iter().map(|prepared| &prepared.bytes)).await;
             count(&counts.answered, taken.len());
-            let errors: Vec<Option<ErrorObject>> = match answer {
-                Ok(answer) => answer.results.into_iter().map(|result| result.error).collect(),
-                Err(ClientError::Rpc { error, .. }) => vec![Some(*error); taken.len()],
+            let (gone, refused) = match answer {
+                Ok(Handed::All) => return Duration::ZERO,
+                Ok(Handed::Each(each)) => {
+                    let refused = taken.into_iter().zip(each);
+                    refused.filter_map(|(prepared, refused)| Some((prepared, refused?))).unzip()
+                }
+                Ok(Handed::None(refused)) => {
+                    let refused = vec![refused; taken.len()];
+                    (taken, refused)
+                }
                 Err(error) => {
                     counts.fail(reason(&error), taken.len());
-                    watch.drop_expected(&taken.iter().map(|prepared| prepared.id).collect::<Vec<_>>());
+                    watch.drop_expected(&taken);
                     return PAUSE;
                 }
             };
-            let mut pause = Duration::ZERO;
-            let (mut gone, mut refused): (Vec<Hash>, Vec<Prepared>) = (Vec::new(), Vec::new());
-            for (prepared, error) in taken.into_iter().zip(errors) {
-                let Some(error) = error else { continue };
-                gone.push(prepared.id);
-                if !is_for_lack_of_room(&error) {
-                    counts.fail(error.kind().map_or("unknown", ErrorKind::name), 1);
-                    continue;
-                }
-                let wait = error.data.as_ref().and_then(|data| data.retry_after_ms);
-                count(&counts.busy, 1);
-                count(&counts.without_hint, usize::from(wait.is_none()));
-                pause = pause.max(wait.map_or(PAUSE, |ms| Duration::from_millis(ms.0)));
-                refused.push(prepared);
-            }
             watch.drop_expected(&gone);
-            supply.give_back(refused);
+            let (again, pause) = counts.refuse(gone, &refused);
+            supply.give_back(again);
             pause
         }
     }
@@ -326,8 +350,8 @@ fn passed(since: Instant, gap: u64) -> u64 {
 }
 
 /// Whether the same transaction may be taken later.
-fn is_for_lack_of_room(error: &ErrorObject) -> bool {
-    matches!(error.kind(), Some(ErrorKind::Busy | ErrorKind::MempoolFull | ErrorKind::SenderFull))
+fn is_for_lack_of_room(refused: &Refused) -> bool {
+    matches!(refused.kind, Some(ErrorKind::Busy | ErrorKind::MempoolFull | ErrorKind::SenderFull))
 }
 
 /// Why a call got no answer, in a word.

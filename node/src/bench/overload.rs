@@ -87,7 +87,7 @@ impl Bench<'_> {
         let (began, memory) = (Instant::now(), Sampler::begin(&self.target.report));
         let cpu_before = spent(std::process::id()).cpu_ms;
         let pace = Pace::Flood(wanted_per_second);
-        let load = Load::begin(&self.target.clients, &self.watch, &supply, pace);
+        let load = Load::begin(&self.target.clients, &self.watch, &supply, pace)?;
         sleep(duration).await;
         let ended = Instant::now();
         let cpu_bench_ms = spent(std::process::id()).cpu_ms.saturating_sub(cpu_before);

@@ -149,7 +149,7 @@ impl<'a> Bench<'a> {
         let whole = WARM_UP + duration;
         let supply = self.supply(demand, whole).await?;
         supply.begin(whole);
-        let load = Load::begin(&self.target.clients, &self.watch, &supply, pace);
+        let load = Load::begin(&self.target.clients, &self.watch, &supply, pace)?;
         let from = Instant::now() + WARM_UP;
         let to = from + duration;
         sleep_until(from.into()).await;

@@ -2,11 +2,11 @@
 //!
 //! One validator is followed. A transaction's time ends when that validator tells of the block, wherever
 //! the transaction was handed in.
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use quorate_primitives::{Hash, Height};
 use quorate_rpc::Client;
 use quorate_rpc::backend::{BlockAt, Bodies};
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::workload::Prepared;
 use crate::commands::{Exit, Failure, OrExit};
 
 /// Time until a lost subscription is renewed.
@@ -41,7 +42,7 @@ pub struct Final {
 #[derive(Default)]
 struct Seen {
     /// When each transaction was due that is on its way.
-    due: HashMap<Hash, Instant>,
+    due: AHashMap<Hash, Instant>,
     blocks: Vec<Block>,
     finals: Vec<Final>,
 }
@@ -115,9 +116,9 @@ impl Watch {
     }
 
     /// Transactions were not taken, and will never be final. Their room is given back.
-    pub fn drop_expected(&self, ids: &[Hash]) {
+    pub fn drop_expected(&self, gone: &[Prepared]) {
         let mut seen = self.shared.seen();
-        let gone = ids.iter().filter(|id| seen.due.remove(*id).is_some()).count();
+        let gone = gone.iter().filter(|prepared| seen.due.remove(&prepared.id).is_some()).count();
         self.shared.hand_back(gone);
     }
 

@@ -118,6 +118,10 @@ impl Backend for Api {
         self.driver.busy_ms()
     }
 
+    fn is_known(&self, transaction: &SignedTransaction) -> bool {
+        self.feed.pending(&transaction.id()).is_some() || self.snapshot().remembers(transaction)
+    }
+
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
         self.take(transactions).await
     }

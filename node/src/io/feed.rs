@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ahash::AHashMap;
 use quorate_primitives::receipt::{Failure, Receipt, Verdict};
 use quorate_primitives::{Hash, Height, Timestamp};
 use tokio::sync::oneshot;
@@ -45,13 +46,13 @@ pub struct Counts {
 
 /// Entries by transaction that also stand in the order in which their transactions expire.
 struct Expiring<T> {
-    entries: BTreeMap<Hash, (Timestamp, T)>,
+    entries: AHashMap<Hash, (Timestamp, T)>,
     order: BTreeSet<(Timestamp, Hash)>,
 }
 
 impl<T> Default for Expiring<T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), order: BTreeSet::new() }
+        Self { entries: AHashMap::new(), order: BTreeSet::new() }
     }
 }
 
@@ -96,13 +97,15 @@ impl Feed {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a transaction that was taken here.
-    pub fn submitted(&self, id: Hash, valid_until: Timestamp) {
+    /// Remembers transactions that were taken here, each with the end of its validity.
+    pub fn submitted(&self, transactions: impl IntoIterator<Item = (Hash, Timestamp)>) {
         let mut tables = self.tables();
-        if tables.pending.entries.len() >= PENDING_MAX {
-            tables.pending.drop_first();
+        for (id, valid_until) in transactions {
+            if tables.pending.entries.len() >= PENDING_MAX {
+                tables.pending.drop_first();
+            }
+            tables.pending.insert(id, valid_until, ());
         }
-        tables.pending.insert(id, valid_until, ());
     }
 
     /// When a transaction that was taken here and is in no block yet expires.
@@ -243,8 +246,7 @@ mod tests {
     #[test]
     fn a_transaction_is_pending_until_it_is_in_a_block_or_expires() {
         let feed = Feed::new();
-        feed.submitted(id(1), Timestamp::new(100));
-        feed.submitted(id(2), Timestamp::new(10));
+        feed.submitted([(id(1), Timestamp::new(100)), (id(2), Timestamp::new(10))]);
         feed.block(Height::new(1), Timestamp::new(50), &[]);
         assert_eq!(feed.pending(&id(1)), Some(Timestamp::new(100)));
         assert_eq!(feed.pending(&id(2)), None);

@@ -5,10 +5,11 @@
 //! above concern the question or the connection.
 use quorate_primitives::Hash;
 use quorate_primitives::receipt::Failure;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::fmt;
 
+use crate::json::hexadecimal::serialize_hash;
 use crate::json::schema::{Definitions, Schema, define, object};
 use crate::json::values::{Decimal, Shown};
 
@@ -171,6 +172,43 @@ impl From<Failure> for ApiError {
     }
 }
 
+/// [`ErrorObject`], written without copies.
+#[derive(Serialize)]
+struct Told<'a> {
+    code: i32,
+    message: &'a str,
+    data: ToldData<'a>,
+}
+
+/// [`ErrorData`], written without copies.
+#[derive(Serialize)]
+struct ToldData<'a> {
+    name: &'static str,
+    hint: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<Decimal<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_hash")]
+    tx_id: Option<Hash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+/// As [`ErrorObject`] is written.
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = ToldData {
+            name: self.kind.name(),
+            hint: self.kind.hint(),
+            retryable: self.kind.is_retryable(),
+            retry_after_ms: self.retry_after_ms.map(Decimal),
+            tx_id: self.tx_id,
+            field: self.field.as_deref(),
+        };
+        Told { code: self.kind.code(), message: &self.message, data }.serialize(serializer)
+    }
+}
+
 object! {
     /// An error as it stands in an answer.
     pub struct ErrorObject {
@@ -266,5 +304,23 @@ impl From<jsonrpsee::types::ErrorObjectOwned> for ErrorObject {
         // An answer of another server may carry other data, which is then not understood.
         let data = error.data().and_then(|data| serde_json::from_str(data.get()).ok());
         Self { code: error.code(), message: error.message().to_owned(), data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_written_as_what_is_read_of_it() {
+        let bare = ApiError::new(ErrorKind::Malformed, "a \"quoted\" reason");
+        let full = ApiError::from(ErrorKind::Busy)
+            .retry_after(250)
+            .of_transaction(Hash::from_bytes([0xa7; 32]))
+            .in_field("transaction");
+        for error in [bare, full, ApiError::from(Failure::InsufficientFunds)] {
+            let written = serde_json::to_string(&error).unwrap();
+            assert_eq!(written, serde_json::to_string(&ErrorObject::from(error)).unwrap());
+        }
     }
 }

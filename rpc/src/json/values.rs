@@ -12,6 +12,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use super::hexadecimal;
 use super::schema::{Definitions, Schema, define};
 
 /// A whole number as a decimal string, because JSON numbers lose digits above 2^53 in many clients.
@@ -98,6 +99,11 @@ impl HexBytes {
         Self(codec::encode(value))
     }
 
+    /// Appends the digits to a text.
+    pub(crate) fn write(&self, text: &mut String) {
+        hexadecimal::encode_into(&self.0, text);
+    }
+
     /// Decodes the value whose canonical bytes these are.
     ///
     /// # Errors
@@ -115,20 +121,30 @@ impl fmt::Debug for HexBytes {
 
 impl Serialize for HexBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(&self.0))
+        serializer.serialize_str(&hexadecimal::encode(&self.0))
+    }
+}
+
+struct HexVisitor;
+
+impl Visitor<'_> for HexVisitor {
+    type Value = HexBytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<HexBytes, E> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        hexadecimal::decode(digits.as_bytes()).map(HexBytes).map_err(|reason| {
+            E::custom(format_args!("expected hexadecimal bytes, found {:?}: {reason}", shortened(text)))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text: String = Deserialize::deserialize(deserializer)?;
-        let digits = text.strip_prefix("0x").unwrap_or(text.as_str());
-        hex::decode(digits).map(Self).map_err(|reason| {
-            D::Error::custom(format_args!(
-                "expected hexadecimal bytes, found {:?}: {reason}",
-                shortened(&text)
-            ))
-        })
+        deserializer.deserialize_str(HexVisitor)
     }
 }
 

@@ -1,15 +1,19 @@
 //! What an HTTP request must fulfil before the JSON-RPC library sees it: an allowed Host and Origin,
-//! and a body that is complete, short and shallow in time.
+//! and a body that is complete, short and shallow in time, or one that nobody needs to see.
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
+use jsonrpsee::core::BoxError;
+use jsonrpsee::server::http::is_json;
 use jsonrpsee::server::{HttpBody, HttpResponse};
+use jsonrpsee::types::Id;
 use std::collections::BTreeSet;
 
 use super::limits::Limits;
 use super::observer::Refusal;
+use super::unread::submission_id;
 use crate::api::{ApiError, ErrorKind, ErrorObject};
 use crate::arguments::{measure, too_deep};
 
@@ -95,26 +99,40 @@ pub(crate) fn check_host<B>(request: &Request<B>, allowed: &AllowedHosts) -> Res
     Ok(())
 }
 
-/// Gathers and checks the body of a call; other requests pass without theirs.
+/// What became of the body of a request.
+#[expect(clippy::large_enum_variant, reason = "lives for one call and is never stored")]
+pub(crate) enum Body {
+    /// It is complete and may be read.
+    Taken(Request<Full<Bytes>>),
+    /// It was not kept: it begins as a call of `tx_submitMany` with this id.
+    Unread(Id<'static>),
+}
+
+/// Gathers and checks the body of a call; other requests pass without theirs. While `is_busy`, submissions of
+/// many are not kept.
 pub(crate) async fn take_body(
     request: Request<Incoming>,
     limits: &Limits,
-) -> Result<Request<Full<Bytes>>, Turned> {
+    is_busy: bool,
+) -> Result<Body, Turned> {
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
-        return Ok(Request::from_parts(parts, Full::default()));
+        return Ok(Body::Taken(Request::from_parts(parts, Full::default())));
     }
     let allowed = usize::try_from(limits.request_bytes).unwrap_or(usize::MAX);
-    let too_large = || Turned::away(StatusCode::PAYLOAD_TOO_LARGE, too_large(allowed));
     let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > u64::from(limits.request_bytes)) {
-        return Err(too_large());
+        return Err(Turned::away(StatusCode::PAYLOAD_TOO_LARGE, too_large(allowed)));
     }
-    let gathered = tokio::time::timeout(limits.request_timeout, Limited::new(body, allowed).collect());
+    let is_busy = is_busy && is_json(parts.headers.get(CONTENT_TYPE));
+    let gathered = tokio::time::timeout(limits.request_timeout, gather(body, allowed, is_busy));
     let bytes = match gathered.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => return Err(too_large()),
+        Ok(Ok(Gathered::Whole(bytes))) => bytes,
+        Ok(Ok(Gathered::Unread(id))) => return Ok(Body::Unread(id)),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            return Err(Turned::away(StatusCode::PAYLOAD_TOO_LARGE, too_large(allowed)));
+        }
         Ok(Err(_)) => {
             let error = ApiError::new(ErrorKind::ParseError, "the request body ended early");
             return Err(Turned::away(StatusCode::BAD_REQUEST, error));
@@ -136,7 +154,36 @@ pub(crate) async fn take_body(
         };
         Turned::away(status, error)
     })?;
-    Ok(Request::from_parts(parts, Full::new(bytes)))
+    Ok(Body::Taken(Request::from_parts(parts, Full::new(bytes))))
+}
+
+enum Gathered {
+    Whole(Bytes),
+    Unread(Id<'static>),
+}
+
+/// Receives a body of at most so many bytes. While `is_busy`, one that begins as a submission of many is
+/// received to its end, so that the connection can go on, but not kept.
+async fn gather(body: Incoming, allowed: usize, is_busy: bool) -> Result<Gathered, BoxError> {
+    let mut body = Limited::new(body, allowed);
+    if !is_busy {
+        return Ok(Gathered::Whole(body.collect().await?.to_bytes()));
+    }
+    let mut kept: Vec<Bytes> = Vec::new();
+    let mut refused = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if refused.is_some() {
+            continue;
+        }
+        if kept.is_empty() {
+            refused = submission_id(&data).map(Id::into_owned);
+        }
+        if refused.is_none() {
+            kept.push(data);
+        }
+    }
+    Ok(refused.map_or_else(|| Gathered::Whole(kept.concat().into()), Gathered::Unread))
 }
 
 fn too_large(allowed: usize) -> ApiError {

@@ -72,7 +72,7 @@ pub(crate) fn register<B: Backend>(
 }
 
 async fn heads<B: Backend>(
-    mut arguments: Arguments,
+    mut arguments: Arguments<'_>,
     pending: PendingSubscriptionSink,
     context: Arc<Context<B>>,
     stop: watch::Receiver<()>,
@@ -85,7 +85,7 @@ async fn heads<B: Backend>(
 }
 
 async fn transaction<B: Backend>(
-    mut arguments: Arguments,
+    mut arguments: Arguments<'_>,
     pending: PendingSubscriptionSink,
     context: Arc<Context<B>>,
     stop: watch::Receiver<()>,

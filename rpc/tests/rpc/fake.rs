@@ -362,6 +362,10 @@ impl Backend for Fake {
         self.is_busy.load(Ordering::Relaxed).then_some(125)
     }
 
+    fn is_known(&self, transaction: &SignedTransaction) -> bool {
+        transaction.id() == self.transaction.id()
+    }
+
     async fn submit(&self, transactions: Vec<SignedTransaction>) -> Vec<Answer<()>> {
         let fate = |signed: SignedTransaction| match FATES
             .get(usize::from(signed.transaction().nonce[0]))

@@ -141,7 +141,7 @@ async fn only_allowed_hosts_and_origins_are_answered() {
 pub(crate) struct Memory {
     pub(crate) open: watch::Sender<usize>,
     refused: Mutex<Vec<Refusal>>,
-    answered: Mutex<Vec<(&'static str, Option<i32>)>>,
+    pub(crate) answered: Mutex<Vec<(&'static str, Option<i32>)>>,
 }
 
 impl Observer for Memory {

@@ -41,6 +41,19 @@ pub(crate) fn parse(answer: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
+/// The next answer on a connection that stays open.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> (u16, Value) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    soon(stream.read_exact(&mut body)).await.unwrap();
+    parse(&format!("{head}{}", String::from_utf8(body).unwrap()))
+}
+
 /// Posts any body.
 pub(crate) async fn post_raw(address: SocketAddr, body: &str) -> (u16, Value) {
     parse(&exchange(address, post("localhost", body).as_bytes()).await)

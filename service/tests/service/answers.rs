@@ -1,5 +1,6 @@
 //! Answers say what the ledger holds, and their proofs hold for a client that trusts the genesis alone.
 use futures::{FutureExt, StreamExt};
+use quorate_primitives::codec::Blob;
 use quorate_primitives::light::{FinalityProof, Finalized, PROOF_BYTES_MAX};
 use quorate_primitives::merkle::{GroupProof, ListProof, StateProof};
 use quorate_primitives::receipt::{RECEIPT_BYTES_MAX, Receipt, Verdict};
@@ -14,7 +15,7 @@ use quorate_rpc::json::{
 };
 use serde_json::json;
 
-use crate::world::{Own, START, World};
+use crate::world::{Own, START, World, key};
 
 /// What a client that knows the genesis believes after this proof.
 fn verified(world: &World, finality: &Finality) -> Finalized {
@@ -64,6 +65,38 @@ fn blocks_that_are_not_there_are_not_found() {
         assert_eq!(node.fault("chain_getBlock", &params), "not_found", "{params}");
     }
     assert_eq!(node.fault("chain_getFinality", &json!([4])), "not_found");
+}
+
+#[test]
+fn the_newest_block_lists_its_transactions_whether_it_was_executed_here_or_read() {
+    let world = || {
+        let (mut world, _) = World::with_blocks();
+        let payment = world.payment(9);
+        let id = payment.id();
+        world.commit(vec![payment], Own::Certificate);
+        (world, id)
+    };
+    let (executed, id) = world();
+    assert_eq!(executed.snapshot().head_event(Height::new(4), None).unwrap().head.transactions, 1);
+    for node in [executed.serve(), world().0.reopened().serve()] {
+        let newest: Block = node.ask("chain_getBlock", &json!([]));
+        assert_eq!(newest.transactions.iter().map(|id| id.0).collect::<Vec<_>>(), [id]);
+        let third: Block = node.ask("chain_getBlock", &json!([3]));
+        assert!(third.transactions.is_empty());
+    }
+}
+
+#[test]
+fn the_ledger_remembers_what_it_included_and_nothing_else() {
+    let (world, [first, _]) = World::with_blocks();
+    let (included, other) = (world.payment(5), world.payment(6));
+    assert_eq!(included.id(), first);
+    assert!(world.snapshot().remembers(&included));
+    assert!(!world.snapshot().remembers(&other));
+    // Of two with the same nonce only one was included.
+    let mut twin = included.transaction().clone();
+    twin.memo = Blob::new(vec![1]).unwrap();
+    assert!(!world.snapshot().remembers(&twin.sign(&[key(12)]).unwrap()));
 }
 
 #[test]

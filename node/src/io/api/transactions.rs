@@ -19,10 +19,12 @@ impl Api {
         let known: Vec<(Hash, Timestamp)> =
             transactions.iter().map(|signed| (signed.id(), signed.transaction().valid_until)).collect();
         let outcomes = self.driver.submit(transactions).await;
-        let answer = |((id, valid_until), outcome): (&(Hash, Timestamp), Result<Admitted, SubmitError>)| {
-            if matches!(outcome, Ok(Admitted::Pending | Admitted::AlreadyPending)) {
-                self.feed.submitted(*id, *valid_until);
-            }
+        let waiting = known
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Ok(Admitted::Pending | Admitted::AlreadyPending)));
+        self.feed.submitted(waiting.map(|(known, _)| *known));
+        let answer = |((id, _), outcome): (&(Hash, Timestamp), Result<Admitted, SubmitError>)| {
             let answer = outcome.map_err(|error| refusal(&error)).and_then(submission::admitted);
             answer.map_err(|error| error.of_transaction(*id))
         };
