@@ -43,6 +43,10 @@ pub struct Counters {
     pub frames_sent: AtomicU64,
     /// Bytes sent in frames, gossip, questions and answers, before gossip multiplies them.
     pub bytes_sent: AtomicU64,
+    /// Gossiped messages received, each once.
+    pub gossip_received: AtomicU64,
+    /// Gossiped messages received, all copies of the same message counted.
+    pub gossip_copies: AtomicU64,
     /// Commands that the network could not take.
     pub network_dropped: AtomicU64,
     /// Times that a peer was banned.

@@ -12,6 +12,7 @@ mod direct;
 mod frame;
 mod known;
 mod pace;
+mod relay;
 mod swarm;
 mod task;
 
@@ -89,7 +90,8 @@ pub enum NetworkEvent {
         /// At most [`quorate_replica::wire::PEER_MESSAGE_BYTES_MAX`] bytes.
         content: Vec<u8>,
     },
-    /// A gossiped message. It goes on to others when it is [reported](Network::report) to be good.
+    /// A gossiped message, once, however many copies come. It goes on to others when it is
+    /// [reported](Network::report) to be good.
     Gossip {
         /// The node that it came from, which is not always the one that published it, but vouches
         /// for it.
@@ -133,7 +135,7 @@ pub struct GossipId(MessageId);
 /// What to do with a gossiped message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Pass it on.
+    /// Pass it on, after a moment, to those that have not said by then that they have it.
     Accept,
     /// Drop it; its sender is not to blame.
     Ignore,

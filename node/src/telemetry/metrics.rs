@@ -227,6 +227,12 @@ impl Gathered {
             ("network_bytes_received", "Bytes received from peers", read(&counters.bytes_received)),
             ("network_frames_sent", "Frames sent on direct streams", read(&counters.frames_sent)),
             ("network_bytes_sent", "Bytes sent to peers", read(&counters.bytes_sent)),
+            ("network_gossip_received", "Gossiped messages received", read(&counters.gossip_received)),
+            (
+                "network_gossip_copies",
+                "Gossiped messages received, all copies counted",
+                read(&counters.gossip_copies),
+            ),
             ("network_dropped", "Commands that the network could not take", read(&counters.network_dropped)),
             ("bans", "Times that a peer was banned", read(&counters.bans)),
         ]

@@ -2,21 +2,24 @@
 use libp2p::allow_block_list::{self, AllowedPeers};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{
-    self, IdentTopic, MaxCountSubscriptionFilter, MessageAuthenticity, MessageId, ValidationMode,
-    WhitelistSubscriptionFilter,
+    self, DataTransform, IdentTopic, MaxCountSubscriptionFilter, MessageAuthenticity, MessageId, RawMessage,
+    TopicHash, ValidationMode, WhitelistSubscriptionFilter,
 };
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
-use quorate_primitives::hash::{Domain, Hash, hash};
-use quorate_primitives::{PublicKey, SecretKey};
+use quorate_primitives::{Hash, PublicKey, SecretKey};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::Exchange;
 use super::known::KNOWN_MAX;
 use super::{GOSSIP_BYTES_MAX, LISTED_MAX, NetworkError, direct};
+use crate::io::counters::{Counters, count};
 
 /// Handshakes of others that may be unfinished at a time: each costs a key exchange.
 const PENDING_INCOMING_MAX: u32 = 32;
@@ -43,6 +46,22 @@ const GOSSIP_PACKET_MAX: usize = 64;
 const GOSSIP_MEMORY: Duration = Duration::from_secs(120);
 
 type OneTopic = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
+type Gossip = gossipsub::Behaviour<Copies, OneTopic>;
+
+/// Changes nothing, and counts every copy of a message that comes in.
+pub(super) struct Copies(Arc<Counters>);
+
+impl DataTransform for Copies {
+    fn inbound_transform(&self, raw: RawMessage) -> io::Result<gossipsub::Message> {
+        count(&self.0.gossip_copies, 1);
+        let RawMessage { source, data, sequence_number, topic, .. } = raw;
+        Ok(gossipsub::Message { source, data, sequence_number, topic })
+    }
+
+    fn outbound_transform(&self, _: &TopicHash, data: Vec<u8>) -> io::Result<Vec<u8>> {
+        Ok(data)
+    }
+}
 
 /// All protocols of a connection.
 #[derive(NetworkBehaviour)]
@@ -52,7 +71,7 @@ pub(super) struct Protocols {
     pub(super) limits: connection_limits::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) direct: direct::Behaviour,
-    pub(super) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, OneTopic>,
+    pub(super) gossip: Gossip,
     pub(super) exchange: request_response::Behaviour<Exchange>,
 }
 
@@ -87,15 +106,23 @@ fn limits() -> ConnectionLimits {
         .with_max_established(Some(count(KNOWN_MAX).saturating_mul(CONNECTIONS_PER_PEER_MAX)))
 }
 
+/// Names a message by all its bytes, so that nobody can make another one of the same name and have
+/// the first one taken for known.
+///
+/// The plain SHA-256 of the bytes, since it is made of every copy that comes and processors have
+/// instructions for it. It means something only between neighbours, on one topic, and is never
+/// signed or stored, so it needs no domain of its own.
+fn message_id(content: &[u8]) -> MessageId {
+    MessageId::new(&Sha256::digest(content))
+}
+
 /// Messages are named by their content, so that one content cannot be sent twice; they are not
 /// signed, because each transaction in them is; and they go on only when they were found good.
-fn gossip(
-    chain: &Hash,
-) -> Result<gossipsub::Behaviour<gossipsub::IdentityTransform, OneTopic>, NetworkError> {
+fn gossip(chain: &Hash, counters: Arc<Counters>) -> Result<Gossip, NetworkError> {
     let config = gossipsub::ConfigBuilder::default()
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(|message| MessageId::new(hash(Domain::Bundle, &[message.data.as_slice()]).as_bytes()))
+        .message_id_fn(|message| message_id(&message.data))
         .max_transmit_size(GOSSIP_BYTES_MAX)
         .heartbeat_initial_delay(Duration::from_millis(200))
         .heartbeat_interval(Duration::from_secs(1))
@@ -111,9 +138,13 @@ fn gossip(
         max_subscribed_topics: 1,
         max_subscriptions_per_request: 4,
     };
-    let mut gossip =
-        gossipsub::Behaviour::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
-            .map_err(configuration)?;
+    let mut gossip = Gossip::new_with_subscription_filter_and_transform(
+        MessageAuthenticity::Anonymous,
+        config,
+        filter,
+        Copies(counters),
+    )
+    .map_err(configuration)?;
     gossip.subscribe(&topic).map_err(configuration)?;
     Ok(gossip)
 }
@@ -123,6 +154,7 @@ pub(super) fn build<'a>(
     key: &SecretKey,
     chain: &Hash,
     known: impl Iterator<Item = &'a PeerId>,
+    counters: Arc<Counters>,
 ) -> Result<Swarm<Protocols>, NetworkError> {
     let mut seed = key.expose_seed();
     let keypair = Keypair::ed25519_from_bytes(seed.as_mut_slice()).map_err(configuration)?;
@@ -141,7 +173,7 @@ pub(super) fn build<'a>(
             ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
         ),
         direct: direct::Behaviour::new(protocol(chain, "direct")?),
-        gossip: gossip(chain)?,
+        gossip: gossip(chain, counters)?,
         exchange: request_response::Behaviour::new(exchange, questions),
     };
     let muxer = || {

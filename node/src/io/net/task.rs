@@ -19,6 +19,7 @@ use super::bans::Bans;
 use super::dial::{Dialler, Resolved};
 use super::known::{Change, Known};
 use super::pace::Pace;
+use super::relay::{Good, Relay};
 use super::swarm::{self, Protocols, ProtocolsEvent};
 use super::{
     Command, GossipId, NetworkConfig, NetworkError, NetworkEvent, NetworkIdentity, PeerAddress, PeerStatus,
@@ -44,6 +45,7 @@ pub(super) struct Task {
     dialler: Dialler,
     bans: Bans,
     pace: Pace,
+    relay: Relay,
     /// Questions of others, by token.
     questions: BTreeMap<u64, ResponseChannel<Vec<u8>>>,
     next_token: u64,
@@ -66,13 +68,14 @@ impl Task {
         let known = Known::new(&config, key.public_key(), members)?;
         let address = |peer: &PeerAddress| (peer.key, peer.address.clone());
         let mut task = Self {
-            swarm: swarm::build(key, &chain, known.ids().values())?,
+            swarm: swarm::build(key, &chain, known.ids().values(), Arc::clone(&counters))?,
             sink,
             chain,
             addresses: config.peers.iter().map(address).collect(),
             dialler: Dialler::new(&config.peers, Instant::now()),
             bans: Bans::default(),
             pace: Pace::default(),
+            relay: Relay::default(),
             questions: BTreeMap::new(),
             next_token: 0,
             asked: BTreeMap::new(),
@@ -160,6 +163,7 @@ impl Task {
 
     fn on_tick(&mut self) {
         let now = Instant::now();
+        self.relay_due(now);
         for peer in self.bans.ended(now) {
             if let Some(id) = self.known.id(&peer) {
                 self.swarm.behaviour_mut().allowed.allow_peer(id);
@@ -237,7 +241,7 @@ impl Task {
                     let _ = self.swarm.behaviour_mut().exchange.send_response(channel, content);
                 }
             }
-            Command::Report { id, from, verdict } => self.report(&id, &from, verdict),
+            Command::Report { id, from, verdict } => self.report(id, from, verdict),
             Command::Ban { peer, reason } => self.ban(peer, reason),
             Command::Stop(_) => {}
         }
@@ -278,12 +282,29 @@ impl Task {
         self.asked.insert(number, (request, to));
     }
 
-    fn report(&mut self, id: &GossipId, from: &PublicKey, verdict: Verdict) {
-        let Some(peer) = self.known.id(from) else { return };
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&id.0, &peer, verdict.acceptance());
+    fn report(&mut self, id: GossipId, from: PublicKey, verdict: Verdict) {
+        if verdict == Verdict::Accept {
+            let now = Instant::now();
+            let farthest = self.lock().values().filter_map(|status| status.ping_ms).max().unwrap_or_default();
+            self.relay.hold(Good { id, from }, Duration::from_millis(farthest), now);
+            return;
+        }
+        self.tell_gossip(&id, &from, verdict);
         if verdict == Verdict::Reject {
-            self.ban(*from, "a gossiped message is invalid");
+            self.ban(from, "a gossiped message is invalid");
+        }
+    }
+
+    fn relay_due(&mut self, now: Instant) {
+        while let Some(Good { id, from }) = self.relay.next(now) {
+            self.tell_gossip(&id, &from, Verdict::Accept);
+        }
+    }
+
+    fn tell_gossip(&mut self, id: &GossipId, from: &PublicKey, verdict: Verdict) {
+        if let Some(peer) = self.known.id(from) {
+            let gossip = &mut self.swarm.behaviour_mut().gossip;
+            gossip.report_message_validation_result(&id.0, &peer, verdict.acceptance());
         }
     }
 
@@ -399,7 +420,8 @@ impl Task {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 if let Some(from) = self.known.sender(&propagation_source) {
                     count_bytes(&self.counters.bytes_received, message.data.len());
-                    let (id, content) = (GossipId(message_id), message.data.to_vec());
+                    count(&self.counters.gossip_received, 1);
+                    let (id, content) = (GossipId(message_id), message.data);
                     (self.sink)(NetworkEvent::Gossip { from, id, content });
                 }
             }
