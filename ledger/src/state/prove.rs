@@ -4,8 +4,8 @@ use quorate_primitives::codec::List;
 use quorate_primitives::merkle::{GroupProof, Leaf, StateProof, Step, Steps};
 use quorate_primitives::state::{Path, StateGroup, StateKey, value_hash};
 
-use super::{State, read_entry};
 use super::tree::Subtree;
+use super::{State, read_entry};
 
 impl State {
     /// Proves the value at a key, or that there is none.

@@ -248,8 +248,10 @@ mod tests {
             let (mut set, mut model) = (Sorted::default(), BTreeSet::new());
             for _ in 0..40 {
                 let count = numbers.below(300);
-                let turns = (0..count)
-                    .map(|_| Turn { item: (numbers.below(50), numbers.below(40)), comes: numbers.below(3) > 0 });
+                let turns = (0..count).map(|_| Turn {
+                    item: (numbers.below(50), numbers.below(40)),
+                    comes: numbers.below(3) > 0,
+                });
                 let turns = turns.collect();
                 set = apply(&set, &mut model, turns);
             }
@@ -259,7 +261,8 @@ mod tests {
     #[test]
     fn items_from_any_one_on_are_those_of_an_ordered_set() {
         let mut numbers = Numbers(7);
-        let turns = (0..3_000).map(|_| Turn { item: (numbers.below(90), 2 * numbers.below(90)), comes: true });
+        let turns =
+            (0..3_000).map(|_| Turn { item: (numbers.below(90), 2 * numbers.below(90)), comes: true });
         let (mut model, turns) = (BTreeSet::new(), turns.collect());
         let set = apply(&Sorted::default(), &mut model, turns);
         assert!(matches!(set.0, Some(Page::Pages(_))), "one page is all there is");

@@ -127,9 +127,11 @@ impl Tree {
         let keys: Vec<&[u8]> = leaves.into_iter().map(|(page, leaf)| page.entry(leaf).0).collect();
         let found = (self.paths_of)(&keys);
         let mut there: Vec<Option<&[u8]>> = Vec::with_capacity(paths.len());
-        there.extend(keys.into_iter().zip(found.iter().zip(paths)).map(|(key, (found, path))| {
-            (found == path).then_some(key)
-        }));
+        there.extend(
+            keys.into_iter()
+                .zip(found.iter().zip(paths))
+                .map(|(key, (found, path))| (found == path).then_some(key)),
+        );
         there.resize(paths.len(), None);
         there
     }

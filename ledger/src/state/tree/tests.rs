@@ -68,7 +68,8 @@ fn root_of(model: &Model) -> Hash {
 /// The tree holds exactly the model, every page has as many leaves as it may, and every hash that it keeps
 /// is that of what lies below it.
 fn check(tree: &Tree, model: &Model) {
-    let expected = model.iter().map(|(path, value)| (path.as_bytes().as_slice(), std::slice::from_ref(value)));
+    let expected =
+        model.iter().map(|(path, value)| (path.as_bytes().as_slice(), std::slice::from_ref(value)));
     assert!(tree.iter().eq(expected));
     assert_eq!(tree.root(), root_of(model));
     if let Some(top) = tree.top() {
@@ -80,7 +81,8 @@ fn check_subtree(subtree: &Subtree<'_>) {
     if let Subtree::Run(page, _) = subtree {
         assert!((1..=page::PAGE_MAX).contains(&page.len()));
     }
-    let leaves = subtree.iter().map(|(key, value)| Leaf { path: paths_of(&[key])[0], value: value_hash(value) });
+    let leaves =
+        subtree.iter().map(|(key, value)| Leaf { path: paths_of(&[key])[0], value: value_hash(value) });
     assert_eq!(subtree.hash(), tree_root(&leaves.collect::<Vec<_>>()));
     if let Some((_, left, right)) = subtree.divide() {
         check_subtree(&left);

@@ -70,7 +70,10 @@ fn leaves<'a>(changes: &[Change<'a>]) -> Vec<NewLeaf<'a>> {
     for ((change, _), value) in put().zip(&values) {
         messages.push(Domain::TreeLeaf, &[change.path.as_bytes(), value.as_bytes()]);
     }
-    put().zip(messages.hashes()).map(|((change, value), hash)| NewLeaf { key: change.key, value, hash }).collect()
+    put()
+        .zip(messages.hashes())
+        .map(|((change, value), hash)| NewLeaf { key: change.key, value, hash })
+        .collect()
 }
 
 /// A change that is known to change something.
@@ -162,7 +165,10 @@ enum Summary {
     /// Of this new leaf.
     Leaf(usize),
     /// Of the joint at this position of a level.
-    Joint { level: usize, position: usize },
+    Joint {
+        level: usize,
+        position: usize,
+    },
 }
 
 impl Summary {
@@ -255,11 +261,8 @@ impl<'a> Draft<'a> {
         for change in changes {
             let is_there = change.difference == Path::BITS;
             let is_right = change.path.bit(change.difference);
-            let gap = if is_there {
-                change.nearest
-            } else {
-                page.gap(change.nearest, change.difference, is_right)
-            };
+            let gap =
+                if is_there { change.nearest } else { page.gap(change.nearest, change.difference, is_right) };
             rewriting.keep_until(page, gap, &mut self.items);
             match (is_there, change.leaf) {
                 (true, leaf) => {
@@ -339,7 +342,8 @@ impl<'a> Draft<'a> {
     fn take_items(&mut self, part: &Part<'a>) {
         match part {
             Part::Whole(Branch { node: Node::Page(page), .. }) => {
-                self.items.extend((0..page.len()).map(|position| Item::kept(page, position, page.depth(position))));
+                self.items
+                    .extend((0..page.len()).map(|position| Item::kept(page, position, page.depth(position))));
             }
             Part::Page(run) => self.items.extend_from_within(run.clone()),
             // The others are no pages.
