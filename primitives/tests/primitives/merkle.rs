@@ -44,10 +44,36 @@ fn naive_root(leaves: &[Leaf], depth: u16) -> Hash {
 /// One key for each beginning of four bits, so that a subset of them is a set of 4-bit numbers.
 fn toy_keys(count: usize) -> Vec<StateKey> {
     let starting = |bits: usize| {
-        let keys = (0..).map(|number| StateKey::Validators(EpochNumber::new(number)));
+        // Only keys of markers have paths that begin with a one.
+        let key = |number: u64| match bits {
+            0..8 => StateKey::Validators(EpochNumber::new(number)),
+            _ => StateKey::Unauthorised(hash(Domain::Transaction, &[&number.to_le_bytes()])),
+        };
+        let keys = (0..10_000).map(key);
         keys.into_iter().find(|key| usize::from(key.path().as_bytes()[0] >> 4) == bits).unwrap()
     };
     (0..count).map(starting).collect()
+}
+
+#[test]
+fn the_first_bit_of_a_path_tells_markers_from_the_rest() {
+    for number in 0..64 {
+        let markers = [
+            StateKey::Nonce(account(number), [number; 16]),
+            StateKey::Unauthorised(hash(Domain::Transaction, &[&[number]])),
+        ];
+        let others = [
+            StateKey::Account(account(number)),
+            balance(number, 1),
+            StateKey::Asset(AssetId::from_bytes([number; 32])),
+            StateKey::Grant(account(number), Permission::AssetMint, Scope::Chain),
+            StateKey::Validators(EpochNumber::new(number.into())),
+        ];
+        assert!(markers.iter().all(|key| key.path().bit(0) && Path::first_of(&key.group()).bit(0)));
+        assert!(others.iter().all(|key| !key.path().bit(0) && !Path::first_of(&key.group()).bit(0)));
+        let keys = [markers.as_slice(), &others].concat();
+        assert!(keys.iter().map(StateKey::path).eq(StateKey::paths(&keys)));
+    }
 }
 
 fn subset(keys: &[StateKey], mask: u32) -> Vec<StateKey> {
