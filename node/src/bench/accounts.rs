@@ -97,6 +97,7 @@ pub async fn open(target: &Target, purses: &[Purse]) -> Result<(), Failure> {
     let sum = FUNDS.saturating_mul(u128::try_from(purses.len()).unwrap_or(u128::MAX));
     let mint = Operation::Mint { asset, to: sender, amount: Amount::new(sum) };
     treasury.carry_out(std::iter::once(Ok(vec![acting(mint)]))).await?;
+    catch_up(&target.clients).await?;
     let (known, missing) = divide(target.first()?, purses).await?;
     if !missing.is_empty() {
         say(format_args!("opening {} accounts and giving them money", missing.len()));
@@ -242,6 +243,18 @@ impl Treasury<'_> {
         }
         Ok(())
     }
+}
+
+/// Waits until all nodes are as far as the first: they look at their own ledger when something is handed in.
+async fn catch_up(clients: &[Client]) -> Result<(), Failure> {
+    let Some((first, others)) = clients.split_first() else { return Ok(()) };
+    let height = first.head().await.or_exit(Exit::Unreachable)?.height;
+    for client in others {
+        while client.head().await.or_exit(Exit::Unreachable)?.height < height {
+            sleep(RETRY).await;
+        }
+    }
+    Ok(())
 }
 
 /// Hands transactions in; whether there was room for all of them.
