@@ -17,7 +17,6 @@ use quorate_primitives::signed::Verified;
 use quorate_primitives::state::StateKey;
 use quorate_primitives::{Hash, Height};
 
-use self::markers::is_marker;
 use crate::execute::Executed;
 use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD, RECEIPTS_PAGE_BYTES};
 use crate::store::{Batch, Store, StoreError, Table};
@@ -123,7 +122,8 @@ pub(crate) fn block_batch(
     }
     for write in executed.writes() {
         match write.value() {
-            _ if is_marker(write.key()) => {}
+            // Markers have a table of their own.
+            _ if write.key().valid_until().is_some() => {}
             Some(value) => put_value(&mut batch, write.key(), value),
             None => batch.delete(Table::State, codec::encode(write.key())),
         }

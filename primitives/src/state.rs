@@ -381,15 +381,14 @@ pub struct Grant {
     pub granter: AccountId,
 }
 
-/// Remembers that a transaction was included.
+/// Remembers that a transaction was included, until some time after the end of its validity, which is in
+/// the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Marker {
     /// Which.
     pub transaction: Hash,
     /// In which block.
     pub height: Height,
-    /// Until when it was valid; the marker stays at least this long.
-    pub valid_until: Timestamp,
 }
 
 /// Numbers that all validators must agree on. Units are in the names.

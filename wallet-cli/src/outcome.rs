@@ -4,7 +4,8 @@ use quorate_primitives::light::Finalized;
 use quorate_primitives::receipt::Failure as Refusal;
 use quorate_primitives::state::{Marker, Parameters, StateKey};
 use quorate_primitives::transaction::{Nonce, SignedTransaction};
-use quorate_primitives::{Hash, Height};
+use quorate_primitives::{Hash, Height, Timestamp};
+use quorate_rpc::json::Time;
 use serde_json::json;
 
 use crate::explain::{trust_json, trust_line};
@@ -35,6 +36,8 @@ pub struct NonceUsed {
     pub transaction: Hash,
     /// The block that it is in.
     pub height: Height,
+    /// Until when it was valid.
+    pub valid_until: Timestamp,
     /// What proves it.
     pub ledger: Finalized,
 }
@@ -78,14 +81,17 @@ pub enum Outcome {
 ///
 /// A block later than `valid_until` in whose state neither mark is proves that the transaction can never
 /// execute: marks stay for the retention after `valid_until`, and no later block takes it. The mark of
-/// another transaction with the same nonce proves so too, if it stays until this one has expired.
+/// another transaction with the same nonce proves so too, if it stays until this one has expired. Where that
+/// lies only a node tells: one that hides it is found out when this transaction has expired, and can
+/// claim nothing that is not so.
 ///
 /// # Errors
 /// [`Failure`] by class.
 pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<Standing, Failure> {
     let transaction = signed.transaction();
-    let nonce = StateKey::Nonce(transaction.sender, transaction.nonce);
-    let unauthorised = StateKey::Unauthorised(signed.id());
+    let valid_until = transaction.valid_until;
+    let nonce = StateKey::Nonce(valid_until, transaction.sender, transaction.nonce);
+    let unauthorised = StateKey::Unauthorised(valid_until, signed.id());
     let state = nodes.state(&[StateKey::Parameters, nonce.clone(), unauthorised.clone()]).await?;
     let by_nonce = nodes.value::<Marker>(&state, &nonce)?;
     let by_id = nodes.value::<Marker>(&state, &unauthorised)?;
@@ -93,16 +99,17 @@ pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<S
     if let Some(marker) = [&by_nonce, &by_id].into_iter().flatten().find(own) {
         return Ok(Standing::Included(marker.height));
     }
-    let (time, valid_until) = (state.ledger.time(), transaction.valid_until);
+    let time = state.ledger.time();
     let parameters = nodes.value::<Parameters>(&state, &StateKey::Parameters)?;
     let retention = parameters.map_or(0, |parameters| parameters.marker_retention_ms);
     if time > valid_until.saturating_add(retention) {
         return Ok(Standing::Forgotten);
     }
-    if let Some(Marker { transaction, height, valid_until: until }) = by_nonce
-        && (time > valid_until || until.saturating_add(retention) >= valid_until)
+    let used = nonce_used(nodes, transaction.sender, transaction.nonce).await?;
+    if let Some(used) = used.filter(|used| used.transaction != signed.id())
+        && (time > valid_until || used.valid_until.saturating_add(retention) >= valid_until)
     {
-        return Ok(Standing::NonceUsed(Box::new(NonceUsed { transaction, height, ledger: state.ledger })));
+        return Ok(Standing::NonceUsed(Box::new(used)));
     }
     if time <= valid_until {
         return Ok(Standing::Open);
@@ -110,7 +117,10 @@ pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<S
     Ok(Standing::Expired(Box::new(state.ledger)))
 }
 
-/// Whether a nonce is taken already, as of the newest block.
+/// Which transaction used a nonce already, as of the newest block, as far as the ledger remembers.
+///
+/// Which one did is proven, but not that none did: a wallet that was told so signs a transaction which the
+/// ledger refuses.
 ///
 /// # Errors
 /// [`Failure`] by class.
@@ -119,12 +129,15 @@ pub async fn nonce_used(
     sender: AccountId,
     nonce: Nonce,
 ) -> Result<Option<NonceUsed>, Failure> {
-    let key = StateKey::Nonce(sender, nonce);
+    let answer = nodes.ask(async |client| client.nonce(sender, nonce).await).await?;
+    let Some(Time(valid_until)) = answer.valid_until else { return Ok(None) };
+    let key = StateKey::Nonce(valid_until, sender, nonce);
     let state = nodes.state(std::slice::from_ref(&key)).await?;
     let marker = nodes.value::<Marker>(&state, &key)?;
-    Ok(marker.map(|Marker { transaction, height, .. }| NonceUsed {
+    Ok(marker.map(|Marker { transaction, height }| NonceUsed {
         transaction,
         height,
+        valid_until,
         ledger: state.ledger,
     }))
 }
