@@ -141,7 +141,6 @@ def header(view, height, parent_view, parent, time):
 
 # State keys and values.
 nonce = bytes(range(16))
-valid_until = u64(1_800_000_000_000)
 state = {
     "parameters": (u8(0), None, parameters),
     "validators": (u8(1) + u64(0), None, members),
@@ -158,8 +157,8 @@ state = {
                     option(None) + option(None) + u8(1) + bob),
     "grant.account": (u8(6) + alice + u8(READ_OWN) + account_scope, u8(2) + alice,
                       option(None) + option(None) + u8(0) + bob),
-    "nonce": (u8(7) + valid_until + alice + nonce, u8(3) + valid_until, payment_id + u64(5)),
-    "unauthorised": (u8(8) + valid_until + payment_id, u8(3) + valid_until, payment_id + u64(5)),
+    "nonce": (u8(7) + alice + nonce, u8(3) + alice, payment_id + u64(5) + u64(1_800_000_000_000)),
+    "unauthorised": (u8(8) + payment_id, None, payment_id + u64(5) + u64(1_800_000_000_000)),
     "evidence": (u8(9) + u64(0) + keys[2] + DOUBLE_NOTARIZE, u8(4), accusation + u64(6)),
 }
 leaves = {}

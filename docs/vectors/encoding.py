@@ -117,11 +117,10 @@ def address(prefix, payload):
 
 # Section 11: the state tree.
 def group_half(group):
-    """First half of the paths of a group, which is given encoded: of markers it is no hash, but their end of validity."""
-    if group[:1] == b"\3":
-        return b"\x80" + group[:0:-1] + bytes(23)
+    """First half of the paths of a group, which is given encoded: bit 0 says whether it is one of markers."""
     half = digest(STATE_GROUP, group)
-    return bytes([half[0] & 0x7F]) + half[1:]
+    is_of_markers = group[:1] == b"\3" or group[:2] == b"\0\x08"
+    return bytes([half[0] & 0x7F | (0x80 if is_of_markers else 0)]) + half[1:]
 
 
 def bit(path, position):

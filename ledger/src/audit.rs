@@ -157,7 +157,7 @@ impl Books {
                 }
             }
             StateKey::Evidence(..) => self.evidence.push((key.clone(), read(value)?)),
-            StateKey::Nonce(..) | StateKey::Unauthorised(..) => {
+            StateKey::Nonce(..) | StateKey::Unauthorised(_) => {
                 read::<Marker>(value)?;
                 self.markers.insert(key.clone());
             }
@@ -266,19 +266,12 @@ impl Books {
         if !state.assets(None).map(|(id, _)| id).eq(self.assets.keys().copied()) {
             return Err(order("assets"));
         }
-        for key in &self.markers {
-            // Of two with one nonce, only one would be found.
-            if let StateKey::Nonce(valid_until, sender, nonce) = key
-                && state.nonce(sender, nonce).is_none_or(|(found, _)| found != *valid_until)
-            {
-                return Err(order("nonces"));
-            }
-        }
-        let first = self.markers.iter().filter_map(StateKey::valid_until).min();
-        if state.first_marker() != first {
+        let markers: BTreeSet<StateKey> = state.markers_by_expiry().map(|(_, key)| key).collect();
+        let ascending = state.markers_by_expiry().map(|(time, _)| time).is_sorted();
+        if !ascending || markers != self.markers {
             return Err(order("markers"));
         }
-        let unauthorised = self.markers.iter().any(|key| matches!(key, StateKey::Unauthorised(..)));
+        let unauthorised = self.markers.iter().any(|key| matches!(key, StateKey::Unauthorised(_)));
         if state.has_unauthorised() != unauthorised {
             return Err(order("markers of transactions that nobody authorised"));
         }

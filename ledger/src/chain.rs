@@ -17,6 +17,7 @@ use quorate_primitives::signed::Verified;
 use quorate_primitives::state::StateKey;
 use quorate_primitives::{Hash, Height};
 
+use self::markers::is_marker;
 use crate::execute::Executed;
 use crate::store::schema::{self, META_CHAIN, META_FORMAT, META_HEAD, RECEIPTS_PAGE_BYTES};
 use crate::store::{Batch, Store, StoreError, Table};
@@ -122,8 +123,7 @@ pub(crate) fn block_batch(
     }
     for write in executed.writes() {
         match write.value() {
-            // Markers have a table of their own.
-            _ if write.key().valid_until().is_some() => {}
+            _ if is_marker(write.key()) => {}
             Some(value) => put_value(&mut batch, write.key(), value),
             None => batch.delete(Table::State, codec::encode(write.key())),
         }

@@ -3,28 +3,26 @@
 //! The tree holds keys and values in its leaves, so a [`State`] answers everything by itself and
 //! never changes: every fork, every reader and every dry run has its own, and all share what is equal.
 //! Beside the tree there are four orders of the same entries, which follow from it and are not
-//! committed to: assets by id, until when transactions were valid by their nonces, who may grant
-//! permissions, and from which epochs on there are other validators.
+//! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
+//! epochs on there are other validators.
+mod expiry;
 mod index;
-mod nonces;
 pub(crate) mod overlay;
 pub(crate) mod prove;
 mod sorted;
 mod tree;
 
 use borsh::BorshDeserialize;
-use quorate_primitives::address::AccountId;
 use quorate_primitives::codec::List;
 use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::state::{Asset, AssetId, Marker, Parameters, Path, Permission, Scope, StateKey};
-use quorate_primitives::transaction::Nonce;
 use quorate_primitives::validators::{VALIDATORS_MAX, Validator, ValidatorSet};
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use nonces::{Nonces, Used};
+use expiry::Expiry;
 use sorted::{Sorted, Turn};
 use tree::{Change, Tree};
 
@@ -45,15 +43,13 @@ pub struct State {
     place: Place,
     tree: Tree,
     assets: Sorted<AssetId>,
-    nonces: Nonces,
-    /// As they lie in the tree: asked for all the time.
-    parameters: Option<Parameters>,
+    expiries: Sorted<Expiry>,
     /// Grants of the right to manage grants, by scope.
     administrators: Sorted<(Scope, StateKey)>,
     /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
     sets: Arc<BTreeSet<EpochNumber>>,
-    /// The latest end of validity of a transaction that nobody authorised and that is remembered.
-    unauthorised: Option<Timestamp>,
+    /// Number of markers of transactions that nobody authorised.
+    unauthorised: usize,
 }
 
 /// The members of a [`ValidatorSet`] as they lie in the state, where only sound ones come: reading them
@@ -65,12 +61,17 @@ pub(crate) struct Write {
     path: Path,
     key: StateKey,
     value: Option<Vec<u8>>,
+    /// Of a marker that was there: until when its transaction was valid. None for all other keys.
+    expired: Option<Timestamp>,
 }
 
 impl Write {
-    /// A new value, or none, at a key, whose path is given since it is dear to compute.
-    pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>) -> Self {
-        Self { path, key, value }
+    /// A new value, or none, at a key, whose path is given since it is dear to compute; `before` is the value
+    /// that is there.
+    pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>, before: Option<&[u8]>) -> Self {
+        let is_marker = matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
+        let expired = before.filter(|_| is_marker).and_then(read::<Marker>).map(|marker| marker.valid_until);
+        Self { path, key, value, expired }
     }
 
     /// Where.
@@ -106,43 +107,46 @@ impl State {
             place,
             tree: Tree::new(paths_of),
             assets: Sorted::default(),
-            nonces: Nonces::default(),
-            parameters: None,
+            expiries: Sorted::default(),
             administrators: Sorted::default(),
             sets: Arc::default(),
-            unauthorised: None,
+            unauthorised: 0,
         };
         let (keys, values): (Vec<StateKey>, Vec<Vec<u8>>) = entries.into_iter().unzip();
-        let write = |(path, (key, value))| Write::new(path, key, Some(value));
+        let write = |(path, (key, value))| Write::new(path, key, Some(value), None);
         let paths = StateKey::paths(&keys);
         let mut writes: Vec<Write> = paths.into_iter().zip(keys.into_iter().zip(values)).map(write).collect();
         writes.reverse();
         writes.sort_by(|a, b| a.path().cmp(b.path()));
         writes.dedup_by(|later, kept| later.path() == kept.path());
         // In parts, so that what is needed beside the trees stays small.
-        writes.chunks(WRITES_AT_ONCE).fold(empty, |state, part| state.after(place, Timestamp::ZERO, part))
+        writes.chunks(WRITES_AT_ONCE).fold(empty, |state, part| state.after(place, part))
     }
 
-    /// The state without the markers of transactions that were valid until before `forgotten`, and after these
-    /// changes, which are strictly ascending by path and concern no such marker.
-    pub(crate) fn after(&self, place: Place, forgotten: Timestamp, writes: &[Write]) -> Self {
+    /// The state after these changes, which are strictly ascending by path.
+    pub(crate) fn after(&self, place: Place, writes: &[Write]) -> Self {
         let mut assets = Vec::new();
+        let mut expiries = Vec::new();
         let mut administrators = Vec::new();
         let mut sets = Arc::clone(&self.sets);
         let mut unauthorised = self.unauthorised;
-        let mut parameters = self.parameters.clone();
         for write in writes {
             match write.key() {
                 StateKey::Asset(asset) => assets.push(Turn { item: *asset, comes: write.value.is_some() }),
-                StateKey::Unauthorised(valid_until, _) => unauthorised = unauthorised.max(Some(*valid_until)),
+                StateKey::Nonce(..) => index_marker(write, &mut expiries),
+                StateKey::Unauthorised(_) => {
+                    index_marker(write, &mut expiries);
+                    let (before, after) = (write.expired.is_some(), write.value.is_some());
+                    unauthorised =
+                        unauthorised.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
+                }
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
                     let item = (scope.clone(), write.key.clone());
                     administrators.push(Turn { item, comes: write.value.is_some() });
                 }
                 StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
-                StateKey::Parameters => parameters = write.value().and_then(read),
                 StateKey::Grant(..)
-                | StateKey::Nonce(..)
+                | StateKey::Parameters
                 | StateKey::Evidence(..)
                 | StateKey::Organisation(_)
                 | StateKey::Account(_)
@@ -150,18 +154,17 @@ impl State {
             }
         }
         assets.sort_unstable_by_key(|turn| turn.item);
+        expiries.sort_unstable_by_key(|turn| turn.item);
         administrators.sort_unstable_by(|a: &Turn<(Scope, StateKey)>, b| a.item.cmp(&b.item));
         let keys = Keys::of(writes.iter().map(Write::key));
-        let changes = writes.iter().zip(keys.iter()).map(|(write, key)| write.change(key));
         Self {
             place,
-            tree: self.tree.cut(&Path::first_marker(forgotten)).update(changes),
+            tree: self.tree.update(writes.iter().zip(keys.iter()).map(|(write, key)| write.change(key))),
             assets: self.assets.update(&assets),
-            parameters,
-            nonces: self.nonces.after(writes.iter().filter_map(used), forgotten),
+            expiries: self.expiries.update(&expiries),
             administrators: self.administrators.update(&administrators),
             sets,
-            unauthorised: unauthorised.filter(|valid_until| *valid_until >= forgotten),
+            unauthorised,
         }
     }
 
@@ -220,7 +223,7 @@ impl State {
     /// The chain's parameters; absent only in a state without them, which no genesis gives.
     #[must_use]
     pub fn parameters(&self) -> Option<Parameters> {
-        self.parameters.clone()
+        self.get(&StateKey::Parameters)
     }
 
     /// All entries, in the order of their paths.
@@ -235,29 +238,28 @@ impl State {
         others.filter_map(|asset| Some((*asset, self.get(&StateKey::Asset(*asset))?)))
     }
 
-    /// The marker of the transaction of this sender that used this nonce, and until when that was valid; none
-    /// if the nonce is free as far as the ledger remembers.
-    #[must_use]
-    pub fn nonce(&self, sender: &AccountId, nonce: &Nonce) -> Option<(Timestamp, Marker)> {
-        self.ends(sender, nonce).find_map(|valid_until| {
-            Some((valid_until, self.get(&StateKey::Nonce(valid_until, *sender, *nonce))?))
-        })
+    /// Markers by the end of their transaction's validity, the earliest first.
+    pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, StateKey)> {
+        let key = |path: Path| self.tree.keys_at(&[path]).pop().flatten().and_then(read);
+        self.expiries.iter().filter_map(move |marker| Some((marker.time(), key(marker.path())?)))
     }
 
-    /// Ends of validity under which the marker of a nonce may lie; there is none at any other.
-    pub(crate) fn ends(&self, sender: &AccountId, nonce: &Nonce) -> impl Iterator<Item = Timestamp> {
-        self.nonces.ends(sender, nonce)
-    }
-
-    /// Until when the transaction of the first marker was valid; those of all others are as late or later.
-    pub(crate) fn first_marker(&self) -> Option<Timestamp> {
-        let key = self.tree.nearest_key(&Path::first_marker(Timestamp::ZERO))?;
-        read::<StateKey>(key)?.valid_until()
+    /// The first markers by the end of their transaction's validity, with their paths, as long as this says
+    /// so, and at most so many.
+    pub(crate) fn first_markers(
+        &self,
+        is_old: impl Fn(Timestamp) -> bool,
+        limit: usize,
+    ) -> Vec<(StateKey, Path)> {
+        let old = self.expiries.iter().take(limit).take_while(|marker| is_old(marker.time()));
+        let paths: Vec<Path> = old.map(Expiry::path).collect();
+        let keys = self.tree.keys_at(&paths).into_iter().zip(paths);
+        keys.filter_map(|(key, path)| Some((read(key?)?, path))).collect()
     }
 
     /// Whether there is a marker of a transaction that nobody authorised.
     pub(crate) fn has_unauthorised(&self) -> bool {
-        self.unauthorised.is_some()
+        self.unauthorised > 0
     }
 
     /// Keys of all grants of the right to manage grants at exactly this scope.
@@ -348,10 +350,12 @@ impl Keys {
     }
 }
 
-/// The nonce that a change says was used.
-fn used(write: &Write) -> Option<Used<'_>> {
-    let StateKey::Nonce(valid_until, sender, nonce) = write.key() else { return None };
-    write.value().map(|_| Used { valid_until: *valid_until, sender, nonce })
+fn index_marker(write: &Write, turns: &mut Vec<Turn<Expiry>>) {
+    let after = write.value().and_then(read::<Marker>).map(|marker| marker.valid_until);
+    let turn = |time, comes| Turn { item: Expiry::new(time, &write.path), comes };
+    let before = write.expired;
+    turns.extend(before.filter(|_| before != after).map(|time| turn(time, false)));
+    turns.extend(after.filter(|_| before != after).map(|time| turn(time, true)));
 }
 
 /// Most changes are of a set that is there: then nothing is copied.

@@ -381,14 +381,15 @@ pub struct Grant {
     pub granter: AccountId,
 }
 
-/// Remembers that a transaction was included, until some time after the end of its validity, which is in
-/// the key.
+/// Remembers that a transaction was included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Marker {
     /// Which.
     pub transaction: Hash,
     /// In which block.
     pub height: Height,
+    /// Until when it was valid; the marker stays at least this long.
+    pub valid_until: Timestamp,
 }
 
 /// Numbers that all validators must agree on. Units are in the names.

@@ -307,17 +307,6 @@ pub const METHODS: &[Method] = &[
         &[],
     ),
     call(
-        "account_getNonce",
-        "Until when the transaction was valid with which an account used a nonce, as of the newest certified block. \
-         Proves nothing, but tells the key by which `state_get` proves it.",
-        &[
-            required("account", <Shown<AccountId>>::schema, "id of the account"),
-            required("nonce", String::schema, "the nonce: 32 hexadecimal digits"),
-        ],
-        json::NonceAnswer::schema,
-        &[],
-    ),
-    call(
         "asset_get",
         "An asset, as of the newest certified block.",
         &[required("asset", String::schema, "id of the asset in hexadecimal, or its symbol"), PROOF],

@@ -3,7 +3,7 @@
 use futures::stream::BoxStream;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey};
-use quorate_primitives::transaction::{Nonce, SignedTransaction};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use std::future::Future;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::api::ApiError;
 use crate::json::{
     AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, EpochsAnswer,
-    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, NonceAnswer,
-    PeersAnswer, StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
+    StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
 };
 
 /// Which block is meant.
@@ -134,9 +134,6 @@ pub trait Backend: Send + Sync + 'static {
 
     /// All balances of an account; none for an account that does not exist.
     fn balances(&self, id: AccountId, proofs: Proofs) -> impl Future<Output = Answer<BalancesAnswer>> + Send;
-
-    /// Until when the transaction was valid with which an account used a nonce.
-    fn nonce(&self, account: AccountId, nonce: Nonce) -> impl Future<Output = Answer<NonceAnswer>> + Send;
 
     /// An asset, or its absence.
     fn asset(&self, id: AssetId, proofs: Proofs) -> impl Future<Output = Answer<AssetAnswer>> + Send;

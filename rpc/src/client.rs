@@ -10,7 +10,7 @@ use jsonrpsee::http_client::transport::Error as TransportError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey};
-use quorate_primitives::transaction::{Nonce, SignedTransaction};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,9 +27,8 @@ use crate::api::{ErrorKind, ErrorObject, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::backend::{BlockAt, Bodies, Proofs};
 use crate::json::{
     AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Decimal, EpochsAnswer,
-    EvidenceAnswer, FinalityAnswer, Head, HeaderAnswer, HexBytes, MempoolStats, NodeStatus, NonceAnswer,
-    PeersAnswer, Shown, StateAnswer, SubmitManyAnswer, Submitted, TransactionAnswer, TransactionStatus,
-    ValidatorsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeaderAnswer, HexBytes, MempoolStats, NodeStatus, PeersAnswer,
+    Shown, StateAnswer, SubmitManyAnswer, Submitted, TransactionAnswer, TransactionStatus, ValidatorsAnswer,
 };
 
 /// Longest answer that is read, in bytes: twice what a node gives by default.
@@ -294,9 +293,6 @@ methods! {
     account(id: AccountId, proofs: Proofs) -> AccountAnswer = "account_get", Named::new().with("account", Shown(id)).proofs(proofs);
     /// All balances of an account.
     balances(id: AccountId, proofs: Proofs) -> BalancesAnswer = "account_getBalances", Named::new().with("account", Shown(id)).proofs(proofs);
-    /// Until when the transaction was valid with which an account used a nonce; not proven.
-    nonce(account: AccountId, nonce: Nonce) -> NonceAnswer = "account_getNonce",
-        Named::new().with("account", Shown(account)).with("nonce", HexBytes(nonce.to_vec()));
     /// An asset, or its absence.
     asset(id: AssetId, proofs: Proofs) -> AssetAnswer = "asset_get", Named::new().with("asset", Shown(id)).proofs(proofs);
     /// A page of assets after an id.

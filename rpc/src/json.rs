@@ -32,7 +32,7 @@ pub use proof::{Ancestor, Finality, GroupEvidence, ProvenValue, ReceiptEvidence,
 pub use receipt::{BalanceAfter, Event, FailureInfo, Receipt};
 pub use state::{
     Account, AccountAnswer, Asset, AssetAnswer, AssetEntry, AssetPage, Authority, Balance, BalanceEntry,
-    BalancesAnswer, Lifecycle, NonceAnswer, StateAnswer, StateEntry, WeightedKey,
+    BalancesAnswer, Lifecycle, StateAnswer, StateEntry, WeightedKey,
 };
 pub use transaction::{
     Action, Assert, Operation, Output, Scope, SubmitManyAnswer, SubmitResult, Submitted, Transaction,

@@ -7,7 +7,7 @@ use quorate_primitives::receipt::Failure;
 
 /// Version of the interface: the first number changes when a client could break, the second when
 /// something is added.
-pub const API_VERSION: &str = "2.0.0";
+pub const API_VERSION: &str = "1.1.0";
 
 /// The OpenRPC document of this interface.
 ///

@@ -2,11 +2,10 @@
 use quorate_ledger::State;
 use quorate_primitives::address::{AccountId, Address};
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, StateGroup, StateKey};
-use quorate_primitives::transaction::Nonce;
 use quorate_rpc::backend::{Answer, Proofs};
 use quorate_rpc::json::{
     AccountAnswer, AssetAnswer, AssetEntry, AssetPage, BalanceEntry, BalancesAnswer, Finality, GroupEvidence,
-    HexBytes, NonceAnswer, Shown, StateAnswer, StateEntry, ValueEvidence,
+    HexBytes, Shown, StateAnswer, StateEntry, ValueEvidence,
 };
 use quorate_rpc::{ApiError, ErrorKind};
 
@@ -44,19 +43,6 @@ impl Snapshot {
             address: Address { account: id, tag: None }.to_text(&self.identity.genesis.prefix),
             account: state.get::<Account>(&key).as_ref().map(Into::into),
             proof: (proofs == Proofs::Include).then(|| evidence(Finality::of(proof), state, &key)),
-        })
-    }
-
-    /// Until when the transaction was valid with which an account used a nonce.
-    ///
-    /// # Errors
-    /// `NotReady`: there is no certified block yet.
-    pub fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<NonceAnswer> {
-        let (proof, state) = self.certified()?;
-        Ok(NonceAnswer {
-            height: proof.header.height.into(),
-            account: account.into(),
-            valid_until: state.nonce(&account, &nonce).map(|(valid_until, _)| valid_until.into()),
         })
     }
 

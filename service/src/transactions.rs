@@ -38,11 +38,7 @@ impl Snapshot {
     #[must_use]
     pub fn remembers(&self, signed: &SignedTransaction) -> bool {
         let (id, transaction) = (signed.id(), signed.transaction());
-        let valid_until = transaction.valid_until;
-        let keys = [
-            StateKey::Nonce(valid_until, transaction.sender, transaction.nonce),
-            StateKey::Unauthorised(valid_until, id),
-        ];
+        let keys = [StateKey::Nonce(transaction.sender, transaction.nonce), StateKey::Unauthorised(id)];
         let state = self.executed.state();
         keys.iter().any(|key| state.get::<Marker>(key).is_some_and(|marker| marker.transaction == id))
     }

@@ -104,9 +104,8 @@ pub struct Reference {
     parameters: Parameters,
     organisations: BTreeMap<OrganisationId, Organisation>,
     books: Books,
-    /// With the end of validity.
-    nonces: BTreeMap<(AccountId, Nonce), (Timestamp, Marker)>,
-    unauthorised: BTreeMap<Hash, (Timestamp, Marker)>,
+    nonces: BTreeMap<(AccountId, Nonce), Marker>,
+    unauthorised: BTreeMap<Hash, Marker>,
     evidence: BTreeMap<(EpochNumber, PublicKey, EvidenceKind), RecordedEvidence>,
     history: Vec<Hash>,
     /// Units that the genesis gave, and those minted since.
@@ -164,7 +163,7 @@ impl Reference {
     ///
     /// `outcome` is the digest that the validators signed: the block's own place in the history of later ones.
     pub fn block(&mut self, header: &Header, outcome: Hash, bundles: &[Verified<Bundle>]) -> Vec<Receipt> {
-        self.forget_markers(header.time);
+        self.forget_markers(header.time, bundles);
         let mut receipts = Vec::new();
         for bundle in bundles {
             for signed in bundle.transactions() {
@@ -179,12 +178,21 @@ impl Reference {
         receipts
     }
 
-    /// All markers whose time is over go.
-    fn forget_markers(&mut self, now: Timestamp) {
+    /// Markers whose time is over go, the oldest first, some thousands in a block.
+    fn forget_markers(&mut self, now: Timestamp, bundles: &[Verified<Bundle>]) {
+        let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
+        let limit = count.saturating_mul(2).max(4_096);
         let retention = self.parameters.marker_retention_ms;
-        let stays = |(valid_until, _): &(Timestamp, Marker)| valid_until.saturating_add(retention) >= now;
-        self.nonces.retain(|_, marker| stays(marker));
-        self.unauthorised.retain(|_, marker| stays(marker));
+        let is_over = |marker: &Marker| marker.valid_until.get().saturating_add(retention) < now.get();
+        let over =
+            self.nonces.values().chain(self.unauthorised.values()).filter(|marker| is_over(marker)).count();
+        if over == 0 {
+            return;
+        }
+        // More than one block's share never gathers in a simulation: then the order would matter.
+        assert!(over <= limit, "{over} markers are over at once");
+        self.nonces.retain(|_, marker| !is_over(marker));
+        self.unauthorised.retain(|_, marker| !is_over(marker));
     }
 
     fn transaction(&mut self, header: &Header, signed: &SignedTransaction) -> Option<Receipt> {
@@ -195,11 +203,11 @@ impl Reference {
             .saturating_add(self.parameters.max_validity_ms)
             .saturating_add(self.parameters.clock_bound_ms);
         let in_time = body.valid_until >= header.time && body.valid_until.get() <= latest;
-        let used = self.nonces.get(&(body.sender, body.nonce)).map(|(_, marker)| marker.transaction);
+        let used = self.nonces.get(&(body.sender, body.nonce)).map(|marker| marker.transaction);
         if body.chain != self.chain || !in_time || used == Some(id) || self.unauthorised.contains_key(&id) {
             return None;
         }
-        let marker = (body.valid_until, Marker { transaction: id, height: header.height });
+        let marker = Marker { transaction: id, height: header.height, valid_until: body.valid_until };
         if let Some(failure) = self.refused(body, used) {
             self.unauthorised.insert(id, marker);
             return Some(failed(id, failure, None));
@@ -315,14 +323,11 @@ impl Reference {
         all.extend(books.grants.map.iter().map(|((account, permission, scope), value)| {
             (StateKey::Grant(*account, *permission, scope.clone()), encode(value))
         }));
-        all.extend(self.nonces.iter().map(|((account, nonce), (valid_until, value))| {
-            (StateKey::Nonce(*valid_until, *account, *nonce), encode(value))
-        }));
+        let nonces = self.nonces.iter();
         all.extend(
-            self.unauthorised
-                .iter()
-                .map(|(id, (valid_until, value))| (StateKey::Unauthorised(*valid_until, *id), encode(value))),
+            nonces.map(|((account, nonce), value)| (StateKey::Nonce(*account, *nonce), encode(value))),
         );
+        all.extend(self.unauthorised.iter().map(|(id, value)| (StateKey::Unauthorised(*id), encode(value))));
         all.extend(self.evidence.iter().map(|((epoch, validator, kind), value)| {
             (StateKey::Evidence(*epoch, *validator, *kind), encode(value))
         }));

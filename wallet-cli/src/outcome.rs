@@ -4,8 +4,7 @@ use quorate_primitives::light::Finalized;
 use quorate_primitives::receipt::Failure as Refusal;
 use quorate_primitives::state::{Marker, Parameters, StateKey};
 use quorate_primitives::transaction::{Nonce, SignedTransaction};
-use quorate_primitives::{Hash, Height, Timestamp};
-use quorate_rpc::json::Time;
+use quorate_primitives::{Hash, Height};
 use serde_json::json;
 
 use crate::explain::{trust_json, trust_line};
@@ -36,8 +35,6 @@ pub struct NonceUsed {
     pub transaction: Hash,
     /// The block that it is in.
     pub height: Height,
-    /// Until when it was valid.
-    pub valid_until: Timestamp,
     /// What proves it.
     pub ledger: Finalized,
 }
@@ -81,17 +78,14 @@ pub enum Outcome {
 ///
 /// A block later than `valid_until` in whose state neither mark is proves that the transaction can never
 /// execute: marks stay for the retention after `valid_until`, and no later block takes it. The mark of
-/// another transaction with the same nonce proves so too, if it stays until this one has expired. Where that
-/// lies only a node tells: one that hides it is found out when this transaction has expired, and can
-/// claim nothing that is not so.
+/// another transaction with the same nonce proves so too, if it stays until this one has expired.
 ///
 /// # Errors
 /// [`Failure`] by class.
 pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<Standing, Failure> {
     let transaction = signed.transaction();
-    let valid_until = transaction.valid_until;
-    let nonce = StateKey::Nonce(valid_until, transaction.sender, transaction.nonce);
-    let unauthorised = StateKey::Unauthorised(valid_until, signed.id());
+    let nonce = StateKey::Nonce(transaction.sender, transaction.nonce);
+    let unauthorised = StateKey::Unauthorised(signed.id());
     let state = nodes.state(&[StateKey::Parameters, nonce.clone(), unauthorised.clone()]).await?;
     let by_nonce = nodes.value::<Marker>(&state, &nonce)?;
     let by_id = nodes.value::<Marker>(&state, &unauthorised)?;
@@ -99,17 +93,16 @@ pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<S
     if let Some(marker) = [&by_nonce, &by_id].into_iter().flatten().find(own) {
         return Ok(Standing::Included(marker.height));
     }
-    let time = state.ledger.time();
+    let (time, valid_until) = (state.ledger.time(), transaction.valid_until);
     let parameters = nodes.value::<Parameters>(&state, &StateKey::Parameters)?;
     let retention = parameters.map_or(0, |parameters| parameters.marker_retention_ms);
     if time > valid_until.saturating_add(retention) {
         return Ok(Standing::Forgotten);
     }
-    let used = nonce_used(nodes, transaction.sender, transaction.nonce).await?;
-    if let Some(used) = used.filter(|used| used.transaction != signed.id())
-        && (time > valid_until || used.valid_until.saturating_add(retention) >= valid_until)
+    if let Some(Marker { transaction, height, valid_until: until }) = by_nonce
+        && (time > valid_until || until.saturating_add(retention) >= valid_until)
     {
-        return Ok(Standing::NonceUsed(Box::new(used)));
+        return Ok(Standing::NonceUsed(Box::new(NonceUsed { transaction, height, ledger: state.ledger })));
     }
     if time <= valid_until {
         return Ok(Standing::Open);
@@ -117,10 +110,7 @@ pub async fn standing(nodes: &mut Nodes, signed: &SignedTransaction) -> Result<S
     Ok(Standing::Expired(Box::new(state.ledger)))
 }
 
-/// Which transaction used a nonce already, as of the newest block, as far as the ledger remembers.
-///
-/// Which one did is proven, but not that none did: a wallet that was told so signs a transaction which the
-/// ledger refuses.
+/// Whether a nonce is taken already, as of the newest block.
 ///
 /// # Errors
 /// [`Failure`] by class.
@@ -129,15 +119,12 @@ pub async fn nonce_used(
     sender: AccountId,
     nonce: Nonce,
 ) -> Result<Option<NonceUsed>, Failure> {
-    let answer = nodes.ask(async |client| client.nonce(sender, nonce).await).await?;
-    let Some(Time(valid_until)) = answer.valid_until else { return Ok(None) };
-    let key = StateKey::Nonce(valid_until, sender, nonce);
+    let key = StateKey::Nonce(sender, nonce);
     let state = nodes.state(std::slice::from_ref(&key)).await?;
     let marker = nodes.value::<Marker>(&state, &key)?;
-    Ok(marker.map(|Marker { transaction, height }| NonceUsed {
+    Ok(marker.map(|Marker { transaction, height, .. }| NonceUsed {
         transaction,
         height,
-        valid_until,
         ledger: state.ledger,
     }))
 }

@@ -162,7 +162,7 @@ mod tests {
             height: Height::ZERO,
             time: Timestamp::ZERO,
             ahead_max_ms: 0,
-            forgotten: Timestamp::ZERO,
+            marker_retention_ms: 0,
         };
         let mut session = Session::new(&mut overlay, &moment, &envelope());
         let asset = AssetId::from_bytes([0; 32]);

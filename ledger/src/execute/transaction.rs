@@ -23,8 +23,8 @@ pub(crate) struct Moment {
     pub(crate) time: Timestamp,
     /// How far ahead of the block a transaction's end of validity may lie, in milliseconds.
     pub(crate) ahead_max_ms: u64,
-    /// Markers of transactions that were valid until before this are forgotten.
-    pub(crate) forgotten: Timestamp,
+    /// How long markers outlive their transaction, in milliseconds.
+    pub(crate) marker_retention_ms: u64,
 }
 
 impl Moment {
@@ -37,11 +37,7 @@ impl Moment {
             height,
             time,
             ahead_max_ms: parameters.max_validity_ms.saturating_add(parameters.clock_bound_ms),
-            forgotten: match time.get().checked_sub(parameters.marker_retention_ms) {
-                _ if zoo::has(Bug::MarkersSweptEarly) => Timestamp::new(u64::MAX),
-                Some(forgotten) => Timestamp::new(forgotten),
-                None => Timestamp::ZERO,
-            },
+            marker_retention_ms: parameters.marker_retention_ms,
         })
     }
 }
@@ -51,7 +47,7 @@ impl Moment {
 pub(crate) fn touched(signed: &SignedTransaction, limit: usize) -> Vec<StateKey> {
     let envelope = signed.transaction();
     let sender = envelope.sender;
-    let mut keys = vec![nonce_key(envelope), StateKey::Account(sender)];
+    let mut keys = vec![StateKey::Nonce(sender, envelope.nonce), StateKey::Account(sender)];
     for action in &envelope.actions {
         if keys.len() >= limit {
             break;
@@ -112,11 +108,11 @@ pub(crate) fn transaction(
     signed: &SignedTransaction,
 ) -> Result<Receipt, Refusal> {
     let (id, envelope) = (signed.id(), signed.transaction());
-    let used = check_counts(overlay, moment, signed)?;
-    let marker = Marker { transaction: id, height: moment.height };
-    let nonce_key = nonce_key(envelope);
-    if let Err(failure) = check_sender(overlay, envelope, used) {
-        overlay.put(&StateKey::Unauthorised(envelope.valid_until, id), &marker);
+    check_counts(overlay, moment, signed)?;
+    let marker = Marker { transaction: id, height: moment.height, valid_until: envelope.valid_until };
+    let nonce_key = StateKey::Nonce(envelope.sender, envelope.nonce);
+    if let Err(failure) = check_sender(overlay, envelope, &nonce_key) {
+        overlay.put(&StateKey::Unauthorised(id), &marker);
         overlay.keep();
         return Ok(failed(id, failure.into()));
     }
@@ -153,18 +149,12 @@ fn failed(transaction: Hash, fault: Fault) -> Receipt {
     Receipt { transaction, verdict, events: List::default(), balances: List::default() }
 }
 
-/// Where the marker of an authorised transaction lies.
-fn nonce_key(envelope: &Transaction) -> StateKey {
-    StateKey::Nonce(envelope.valid_until, envelope.sender, envelope.nonce)
-}
-
-/// Chain, time, and whether the ledger knows the transaction already; the marker of another one that used
-/// its nonce.
+/// Chain, time, and whether the ledger knows the transaction already.
 fn check_counts(
     overlay: &mut Overlay<'_>,
     moment: &Moment,
     signed: &SignedTransaction,
-) -> Result<Option<Marker>, Refusal> {
+) -> Result<(), Refusal> {
     let envelope = signed.transaction();
     if envelope.chain != moment.chain {
         return Err(Refusal::WrongChain { expected: moment.chain, found: envelope.chain });
@@ -178,28 +168,22 @@ fn check_counts(
         return Err(Refusal::TooFar { valid_until, latest });
     }
     let id = signed.id();
-    let used = overlay.nonce(&envelope.sender, &envelope.nonce);
-    let unauthorised = StateKey::Unauthorised(valid_until, id);
-    let by_id = || overlay.has_unauthorised().then(|| overlay.get(&unauthorised)).flatten();
-    match used.filter(|marker| marker.transaction == id).or_else(by_id) {
-        Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(None),
+    let by_nonce: Option<Marker> = overlay.get(&StateKey::Nonce(envelope.sender, envelope.nonce));
+    let by_id = || overlay.has_unauthorised().then(|| overlay.get(&StateKey::Unauthorised(id))).flatten();
+    match by_nonce.filter(|marker| marker.transaction == id).or_else(by_id) {
+        Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(()),
         Some(marker) => Err(Refusal::Duplicate { height: marker.height }),
-        None => Ok(used),
+        None => Ok(()),
     }
 }
 
-/// Whether the sender authorised the transaction and its nonce is free; `used` is the marker of another that
-/// used it.
-fn check_sender(
-    overlay: &mut Overlay<'_>,
-    envelope: &Transaction,
-    used: Option<Marker>,
-) -> Result<(), Failure> {
+/// Whether the sender authorised the transaction and its nonce is free.
+fn check_sender(overlay: &mut Overlay<'_>, envelope: &Transaction, nonce: &StateKey) -> Result<(), Failure> {
     let sender = active_account(overlay, &envelope.sender)?;
     if !sender.authority.is_satisfied_by(&envelope.signers) {
         return Err(Failure::Unauthorised);
     }
-    match used {
+    match overlay.get::<Marker>(nonce) {
         Some(_) if zoo::has(Bug::DuplicateExecuted) => Ok(()),
         Some(_) => Err(Failure::NonceConflict),
         None => Ok(()),

@@ -3,10 +3,9 @@
 //! Every value that the block meets has a cell. What the running transaction changes is changed there at
 //! once, and what was there before is remembered until the transaction is kept or dropped as a whole.
 use borsh::{BorshDeserialize, BorshSerialize};
-use quorate_primitives::address::AccountId;
-use quorate_primitives::state::{Marker, Path, Permission, Scope, StateKey};
-use quorate_primitives::transaction::Nonce;
-use quorate_primitives::{EpochNumber, Timestamp, codec};
+use quorate_primitives::EpochNumber;
+use quorate_primitives::codec;
+use quorate_primitives::state::{Path, Permission, Scope, StateKey};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,15 +29,9 @@ struct Before<'a>(Value<'a>);
 pub(crate) struct Overlay<'a> {
     base: &'a State,
     cells: Vec<Cell<'a>>,
-    index: Index<StateKey, usize>,
-    /// Ends of validity under which the markers of nonces may lie that were asked for.
-    ends: Index<(AccountId, Nonce), Vec<Timestamp>>,
-    /// Markers of transactions that were valid until before this are gone.
-    forgotten: Timestamp,
+    index: Index,
     /// What the running transaction replaced, in order: position of the cell, and its value before.
     running: Vec<(usize, Value<'a>)>,
-    /// Cells that differ from the parent's state, or did.
-    kept: Vec<usize>,
     /// Grants of the right to manage grants that the block touched, by scope.
     administrators: BTreeMap<Scope, BTreeSet<StateKey>>,
     /// Whether the block touched a marker of a transaction that nobody authorised.
@@ -51,10 +44,7 @@ impl<'a> Overlay<'a> {
             base,
             cells: Vec::new(),
             index: Index::default(),
-            ends: Index::default(),
-            forgotten: Timestamp::ZERO,
             running: Vec::new(),
-            kept: Vec::new(),
             administrators: BTreeMap::new(),
             has_unauthorised: base.has_unauthorised(),
         }
@@ -75,24 +65,21 @@ impl<'a> Overlay<'a> {
         self.read(keys.into_iter().zip(paths));
     }
 
+    /// The same for keys whose paths are known, none of which was asked for before.
+    pub(crate) fn read_ahead_at(&mut self, keys: Vec<(StateKey, Path)>) {
+        self.index.reserve(keys.len());
+        for (position, (key, _)) in (self.cells.len()..).zip(&keys) {
+            self.index.insert(key, position);
+        }
+        self.read(keys.into_iter());
+    }
+
     /// Makes cells for keys that have their positions.
     fn read(&mut self, keys: impl Iterator<Item = (StateKey, Path)>) {
         let first = self.cells.len();
         self.cells.extend(keys.map(|(key, path)| Cell { key, path, value: None, before: None }));
         let new = self.cells.get_mut(first..).unwrap_or_default();
-        let (base, ends) = (self.base, &mut self.ends);
-        // Nearly all nonces are free, and the base need not be asked for their markers.
-        let mut may_be_there = |key: &StateKey| {
-            let StateKey::Nonce(valid_until, sender, nonce) = key else { return true };
-            ends_of(ends, base, (*sender, *nonce)).contains(valid_until)
-        };
-        // About in the order of the tree, which is all that reading gains from.
-        let mut order: Vec<(u64, usize)> = Vec::with_capacity(new.len());
-        for (position, cell) in new.iter().enumerate() {
-            if may_be_there(&cell.key) {
-                order.push((cell.path.first_bits(), position));
-            }
-        }
+        let mut order: Vec<(&Path, usize)> = new.iter().map(|cell| &cell.path).zip(0..).collect();
         order.sort_unstable();
         let order: Vec<usize> = order.into_iter().map(|(_, position)| position).collect();
         let sorted = order.iter().filter_map(|position| new.get(*position));
@@ -102,18 +89,6 @@ impl<'a> Overlay<'a> {
                 cell.value = value.map(Cow::Borrowed);
             }
         }
-    }
-
-    /// Leaves out the markers of transactions that were valid until before this.
-    pub(crate) fn forget(&mut self, forgotten: Timestamp) {
-        self.forgotten = forgotten;
-    }
-
-    /// The marker of the transaction of a sender that used a nonce, with every change so far.
-    pub(crate) fn nonce(&mut self, sender: &AccountId, nonce: &Nonce) -> Option<Marker> {
-        let mut ends = ends_of(&mut self.ends, self.base, (*sender, *nonce)).clone();
-        ends.retain(|valid_until| *valid_until >= self.forgotten);
-        ends.into_iter().find_map(|valid_until| self.get(&StateKey::Nonce(valid_until, *sender, *nonce)))
     }
 
     /// The value at a key, with every change so far.
@@ -140,10 +115,7 @@ impl<'a> Overlay<'a> {
         if let StateKey::Grant(_, Permission::GrantManage, scope) = key {
             self.administrators.entry(scope.clone()).or_default().insert(key.clone());
         }
-        self.has_unauthorised |= matches!(key, StateKey::Unauthorised(..));
-        if let StateKey::Nonce(valid_until, sender, nonce) = key {
-            ends_of(&mut self.ends, self.base, (*sender, *nonce)).push(*valid_until);
-        }
+        self.has_unauthorised |= matches!(key, StateKey::Unauthorised(_));
         self.set(key, Some(Cow::Owned(codec::encode(value))));
     }
 
@@ -162,23 +134,8 @@ impl<'a> Overlay<'a> {
     /// Makes the changes since the last such call part of the block.
     pub(crate) fn keep(&mut self) {
         for (position, old) in self.running.drain(..) {
-            if let Some(cell) = self.cells.get_mut(position)
-                && cell.before.is_none()
-            {
-                cell.before = Some(Before(old));
-                self.kept.push(position);
-            }
-        }
-    }
-
-    /// Takes all changes back: every value is again that of the parent's state. What was read stays at hand.
-    pub(crate) fn rewind(&mut self) {
-        self.drop_running();
-        for position in self.kept.drain(..) {
-            if let Some(cell) = self.cells.get_mut(position)
-                && let Some(Before(old)) = cell.before.take()
-            {
-                cell.value = old;
+            if let Some(cell) = self.cells.get_mut(position) {
+                cell.before.get_or_insert(Before(old));
             }
         }
     }
@@ -204,19 +161,18 @@ impl<'a> Overlay<'a> {
         let write = |cell: Cell<'_>| {
             let Before(before) = cell.before?;
             let is_changed = before != cell.value;
-            is_changed.then(|| Write::new(cell.path, cell.key, cell.value.map(Cow::into_owned)))
+            is_changed
+                .then(|| Write::new(cell.path, cell.key, cell.value.map(Cow::into_owned), before.as_deref()))
         };
         let mut writes: Vec<Write> = self.cells.into_iter().filter_map(write).collect();
-        // Nearly all differ in their first bits, which are faster to compare.
-        let first = |write: &Write| write.path().first_bits();
-        writes.sort_unstable_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.path().cmp(b.path())));
+        writes.sort_unstable_by(|a, b| a.path().cmp(b.path()));
         writes
     }
 
     /// Where the cell of a key is; read now if it was not before.
     fn position(&mut self, key: &StateKey) -> usize {
         if let Some(position) = self.index.get(key) {
-            return *position;
+            return position;
         }
         let position = self.cells.len();
         self.index.insert(key, position);
@@ -225,13 +181,4 @@ impl<'a> Overlay<'a> {
         self.cells.push(Cell { key: key.clone(), path, value, before: None });
         position
     }
-}
-
-/// Ends of validity under which the marker of a nonce may lie, in the base or by what changed.
-fn ends_of<'a>(
-    ends: &'a mut Index<(AccountId, Nonce), Vec<Timestamp>>,
-    base: &State,
-    name: (AccountId, Nonce),
-) -> &'a mut Vec<Timestamp> {
-    ends.get_or_insert_with(&name, || base.ends(&name.0, &name.1).collect())
 }

@@ -5,7 +5,6 @@
 //! version of the tree is a cheap clone, lives as long as somebody holds it, and is never seen changing.
 //! How leaves share pages follows from how they came and went; the hashes do not tell of pages.
 //! Source of the shape that is hashed: `primitives::merkle`.
-mod cut;
 mod page;
 mod update;
 
@@ -97,9 +96,16 @@ impl Tree {
 
     /// The value of a key.
     pub(crate) fn get(&self, place: Place<'_>) -> Option<&[u8]> {
-        let (page, leaf) = self.nearest(place.path)?;
-        let (key, value) = page.entry(leaf);
-        (key == place.key).then_some(value)
+        let mut node = &self.top.as_ref()?.node;
+        loop {
+            match node {
+                Node::Inner(inner) => node = &inner.sides(place.path).0.node,
+                Node::Page(page) => {
+                    let (key, value) = page.entry(page.nearest(place.path));
+                    return (key == place.key).then_some(value);
+                }
+            }
+        }
     }
 
     /// The values of these keys, in order. Walks to many of them at once, so that the processor need not
@@ -115,19 +121,19 @@ impl Tree {
         values
     }
 
-    /// The key to which the bits of a path lead, as canonical bytes: the path's own if there is one.
-    pub(crate) fn nearest_key(&self, path: &Path) -> Option<&[u8]> {
-        self.nearest(path).map(|(page, leaf)| page.entry(leaf).0)
-    }
-
-    fn nearest(&self, path: &Path) -> Option<(&Page, usize)> {
-        let mut node = &self.top.as_ref()?.node;
-        loop {
-            match node {
-                Node::Inner(inner) => node = &inner.sides(path).0.node,
-                Node::Page(page) => return Some((page, page.nearest(path))),
-            }
-        }
+    /// The keys that lie at these paths, in order, as canonical bytes; none for a path at which no key lies.
+    pub(crate) fn keys_at(&self, paths: &[Path]) -> Vec<Option<&[u8]>> {
+        let leaves = self.top.as_ref().map(|top| nearest_all::<false>(top, paths.iter())).unwrap_or_default();
+        let keys: Vec<&[u8]> = leaves.into_iter().map(|(page, leaf)| page.entry(leaf).0).collect();
+        let found = (self.paths_of)(&keys);
+        let mut there: Vec<Option<&[u8]>> = Vec::with_capacity(paths.len());
+        there.extend(
+            keys.into_iter()
+                .zip(found.iter().zip(paths))
+                .map(|(key, (found, path))| (found == path).then_some(key)),
+        );
+        there.resize(paths.len(), None);
+        there
     }
 
     /// All leaves in ascending order of their paths.

@@ -4,7 +4,7 @@
 use quorate_primitives::Height;
 
 /// Version of everything below. A database of another version is refused.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 3;
 
 macro_rules! tables {
     ($($variant:ident = $name:literal, $doc:literal;)*) => {
@@ -46,8 +46,8 @@ pub const META_CHAIN: &[u8] = b"chain";
 /// Fact: height (8, big endian) ‖ id (32) ‖ outcome digest (32) of the last block.
 pub const META_HEAD: &[u8] = b"head";
 
-/// Fact: until when the transaction was valid whose marker is the first in the state after the last block (8,
-/// big endian). Absent when there is none.
+/// Fact: the first marker in the state after the last block, in the order in which they are swept: end of
+/// validity (8, big endian) ‖ path (64). Absent when there is none.
 pub const META_MARKERS: &[u8] = b"markers";
 
 /// Length of the periods by which markers stand together, in milliseconds: few rows for a block, and few

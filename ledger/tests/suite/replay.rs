@@ -1,5 +1,6 @@
 //! Every transaction counts at most once, and only in its time.
-use quorate_ledger::{Refusal, admission, admissions, simulate};
+use quorate_ledger::execute::block::SWEEP_MAX;
+use quorate_ledger::{Refusal, admission, simulate};
 use quorate_primitives::receipt::{Failure, Verdict};
 use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
@@ -12,7 +13,8 @@ fn payment(world: &mut World, amount: u128) -> Draft {
 }
 
 fn markers(world: &World) -> usize {
-    world.ledger.head().state().entries().filter(|(key, _)| key.valid_until().is_some()).count()
+    let is_marker = |key: &StateKey| matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
+    world.ledger.head().state().entries().filter(|(key, _)| is_marker(key)).count()
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn a_used_nonce_belongs_to_its_first_transaction() {
     assert_eq!(receipts[0].verdict, failed(Failure::NonceConflict));
     // It is remembered by its id, so it is reported once.
     assert_eq!(world.block(vec![second.clone()]), vec![]);
-    let key = StateKey::Unauthorised(second.transaction().valid_until, second.id());
+    let key = StateKey::Unauthorised(second.id());
     let marker: Marker = world.ledger.head().state().get(&key).unwrap();
     assert_eq!((marker.transaction, marker.height), (second.id(), Height::new(2)));
 }
@@ -106,50 +108,25 @@ fn markers_stay_through_their_retention_and_then_go() {
 }
 
 #[test]
-fn a_nonce_is_used_up_whatever_the_end_of_validity() {
+fn a_block_sweeps_a_bounded_number_of_markers_the_oldest_first() {
     let mut world = World::new();
-    let first = payment(&mut world, 10).valid_until(START.saturating_add(9_000));
-    let again = first.clone().actions(vec![own(transfer("GOLD", id(BOB), 11))]);
-    let other = |end: u64| again.clone().valid_until(START.saturating_add(end)).sign();
-    // In the same block, and in a later one; earlier, as early, and later.
-    let receipts = world.block(vec![first.clone().sign(), other(8_000)]);
-    assert_eq!(receipts[1].verdict, failed(Failure::NonceConflict));
-    for end in [8_500, 9_000, 9_500] {
-        assert_eq!(world.block(vec![other(end)])[0].verdict, failed(Failure::NonceConflict), "{end}");
-    }
-    assert_eq!(world.balance(id(BOB), "GOLD"), 10);
-    let envelope = &first.envelope;
-    let found = world.ledger.head().state().nonce(&envelope.sender, &envelope.nonce).unwrap();
-    assert_eq!((found.0, found.1.height), (envelope.valid_until, Height::new(1)));
-}
-
-#[test]
-fn a_nonce_is_free_again_in_the_block_that_forgets_its_marker() {
-    let mut world = World::new();
-    let first = payment(&mut world, 10).valid_until(START.saturating_add(STEP_MS));
-    world.run(first.clone());
-    let again = first.valid_until(START.saturating_add(9_000)).sign();
-    // Retention is 2,000 ms.
-    let state = world.ledger.head().state().clone();
-    let refused = simulate(&state, &again, state.time().saturating_add(1)).unwrap();
-    assert_eq!(refused.verdict, failed(Failure::NonceConflict));
-    let receipts = world.block_of(vec![vec![again]], 2_001);
-    assert_eq!(receipts[0].verdict, Verdict::Committed);
-    assert_eq!(markers(&world), 1);
-}
-
-#[test]
-fn a_block_after_a_long_pause_forgets_all_that_is_old_at_once() {
-    let mut world = World::new();
-    let total = 5_000;
-    let end = |index: usize| START.saturating_add(if index < 10 { 9_000 } else { 1_000 });
+    let total = SWEEP_MAX + 10;
+    let early = |index: usize| START.saturating_add(if index < 10 { 2_000 } else { 1_000 });
     let transactions: Vec<_> =
-        (0..total).map(|index| payment(&mut world, 0).valid_until(end(index)).sign()).collect();
+        (0..total).map(|index| payment(&mut world, 0).valid_until(early(index)).sign()).collect();
     let lists = transactions.chunks(500).map(<[_]>::to_vec).collect();
     assert_eq!(world.block_of(lists, STEP_MS).len(), total);
-    world.block_of(vec![], 8_000);
-    assert_eq!(markers(&world), 10);
     world.block_of(vec![], 3_600_000);
+    let left = world.ledger.head().state().entries();
+    let left: Vec<Marker> = left
+        .filter_map(|(key, _)| match key {
+            StateKey::Nonce(..) => world.ledger.head().state().get(&key),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left.len(), 10);
+    assert!(left.iter().all(|marker| marker.valid_until == early(0)));
+    world.block_of(vec![], 1);
     assert_eq!(markers(&world), 0);
 }
 
@@ -180,30 +157,4 @@ fn admission_answers_what_execution_would_and_changes_nothing() {
     assert_eq!(world.block(vec![good.clone()]), vec![dry]);
     let after = world.ledger.head().state();
     assert_eq!(admission(after, &good, now), Err(Refusal::Duplicate { height: Height::new(1) }));
-}
-
-#[test]
-fn many_transactions_are_judged_each_as_if_it_were_the_only_one() {
-    let mut world = World::new();
-    let known = payment(&mut world, 1).sign();
-    world.block(vec![known.clone()]);
-    let all = payment(&mut world, 999);
-    let again = all.clone().actions(vec![own(transfer("GOLD", id(BOB), 998))]);
-    let mut stranger = payment(&mut world, 1);
-    stranger.keys = vec![BOB];
-    let late = payment(&mut world, 1).valid_until(START);
-    let other_end = again.clone().valid_until(START.saturating_add(7_000));
-    // Whoever spends all, uses a nonce or is refused changes nothing for those after it.
-    let drafts =
-        [all.clone(), again, stranger.clone(), other_end, late, stranger, payment(&mut world, 2_000), all];
-    let mut transactions: Vec<SignedTransaction> = drafts.into_iter().map(Draft::sign).collect();
-    transactions.insert(3, known);
-    let state = world.ledger.head().state();
-    let now = state.time().next();
-    let given: Vec<&SignedTransaction> = transactions.iter().collect();
-    let together = admissions(state, &given, now);
-    let alone = given.iter().map(|signed| admission(state, signed, now));
-    assert_eq!(together, alone.collect::<Vec<_>>());
-    let taken: Vec<bool> = together.iter().map(Result::is_ok).collect();
-    assert_eq!(taken, [true, true, false, false, true, false, false, false, true]);
 }

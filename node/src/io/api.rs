@@ -11,13 +11,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey};
-use quorate_primitives::transaction::{Nonce, SignedTransaction};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{
     AccountAnswer, AssetAnswer, AssetPage, BalancesAnswer, Block, ChainInfo, Cursor, EpochsAnswer,
-    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, NonceAnswer,
-    PeersAnswer, StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
+    EvidenceAnswer, FinalityAnswer, Head, HeadEvent, HeaderAnswer, MempoolStats, NodeStatus, PeersAnswer,
+    StateAnswer, TransactionAnswer, TransactionEvent, TransactionStatus, ValidatorsAnswer,
 };
 use quorate_rpc::{ApiError, Backend};
 use quorate_service::{Connection, Snapshot};
@@ -150,10 +150,6 @@ impl Backend for Api {
 
     async fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<BalancesAnswer> {
         self.snapshot().balances(id, proofs)
-    }
-
-    async fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<NonceAnswer> {
-        self.snapshot().nonce(account, nonce)
     }
 
     async fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<AssetAnswer> {

@@ -8,7 +8,7 @@ use crate::evidence::EvidenceKind;
 use crate::hash::many::Messages;
 use crate::hash::{Domain, Hash, hash, hash_of};
 use crate::keys::PublicKey;
-use crate::numbers::{EpochNumber, Timestamp};
+use crate::numbers::EpochNumber;
 use crate::transaction::Nonce;
 
 /// Names a value in the state. Shape: one tag byte, then the fields; the same bytes are its key on disk.
@@ -29,12 +29,10 @@ pub enum StateKey {
     Balance(AccountId, AssetId),
     /// [`super::Grant`]; grouped by grantee.
     Grant(AccountId, Permission, Scope),
-    /// [`super::Marker`] of an authorised transaction, by the end of its validity, sender and nonce; grouped
-    /// by the first. At most one of those with the same sender and nonce has a value.
-    Nonce(Timestamp, AccountId, Nonce),
-    /// [`super::Marker`] of a transaction that its sender did not authorise, by the end of its validity and
-    /// its id; grouped by the first.
-    Unauthorised(Timestamp, Hash),
+    /// [`super::Marker`] of an authorised transaction; grouped by sender.
+    Nonce(AccountId, Nonce),
+    /// [`super::Marker`] of a transaction that its sender did not authorise, by transaction id.
+    Unauthorised(Hash),
     /// [`crate::evidence::RecordedEvidence`] by epoch, key of the accused and kind; all in one group.
     Evidence(EpochNumber, PublicKey, EvidenceKind),
 }
@@ -48,19 +46,18 @@ pub enum StateGroup {
     Balances(AccountId),
     /// All grants of an account.
     Grants(AccountId),
-    /// All markers of transactions whose validity ends in this millisecond.
-    Markers(Timestamp),
+    /// All markers of a sender.
+    Nonces(AccountId),
     /// All evidence that was ever recorded.
     Evidence,
 }
 
-/// A value's position in the state tree. Shape: place of the group (32) ‖ hash of the item (32). The place of a
-/// group of markers is 0x80 ‖ end of validity (8, big endian) ‖ zeros; that of any other group its hash, with
-/// bit 0 set to 0. Bit 0 is the highest bit of the first byte.
+/// A value's position in the state tree. Shape: hash of the group (32), whose bit 0 says whether it is a group
+/// of markers ‖ hash of the item (32); bit 0 is the highest bit of the first byte.
 ///
 /// Markers come and go with every transaction and soon outnumber everything else. On a side of their own
-/// they do not scatter what is read and changed all the time, and there they lie in the order in which
-/// they go: those of today's transactions beside each other, and those that go at one end.
+/// they do not scatter what is read and changed all the time: it stays near each other, in the tree and in
+/// memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Path([u8; 64]);
 
@@ -92,13 +89,11 @@ impl Path {
     /// The lowest path of a group.
     #[must_use]
     pub fn first_of(group: &StateGroup) -> Self {
-        Self::from_halves(&group.place(), &[0; 32])
+        Self::join(group.half(group.hash()), Hash::ZERO)
     }
 
-    /// The lowest path that a marker of a transaction can have which is valid until then or longer.
-    #[must_use]
-    pub fn first_marker(valid_until: Timestamp) -> Self {
-        Self::from_halves(&place_of_markers(valid_until), &[0; 32])
+    fn join(group: Hash, item: Hash) -> Self {
+        Self::from_halves(group.as_bytes(), item.as_bytes())
     }
 
     /// The path whose halves these are.
@@ -111,10 +106,12 @@ impl Path {
         Self(bytes)
     }
 
-    /// The first 64 bits; paths are in the order of these, as far as they differ in them.
+    /// Both halves: hash of the group, hash of the item.
     #[must_use]
-    pub fn first_bits(&self) -> u64 {
-        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    pub fn halves(&self) -> (&[u8; 32], &[u8; 32]) {
+        const ZERO: &[u8; 32] = &[0; 32];
+        let (first, second) = self.0.split_at(32);
+        (first.try_into().unwrap_or(ZERO), second.try_into().unwrap_or(ZERO))
     }
 
     /// The bit at a position below [`Path::BITS`]; `false` beyond.
@@ -143,31 +140,22 @@ impl Path {
 /// Bit 0 of a path, in its byte.
 const MARKER_BIT: u8 = 0x80;
 
-/// First half of the paths of markers.
-fn place_of_markers(valid_until: Timestamp) -> [u8; 32] {
-    let mut place = [0; 32];
-    let bytes = [MARKER_BIT].into_iter().chain(valid_until.get().to_be_bytes());
-    place.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-    place
-}
-
-/// First half of the paths of a group that is none of markers, by the hash of the group.
-fn place_of_hash(group: Hash) -> [u8; 32] {
-    let mut place = *group.as_bytes();
-    let [first, ..] = &mut place;
-    *first &= !MARKER_BIT;
-    place
-}
-
 impl StateGroup {
-    /// First half of the group's paths.
-    fn place(&self) -> [u8; 32] {
-        match self {
-            Self::Markers(valid_until) => place_of_markers(*valid_until),
-            Self::Single(_) | Self::Balances(_) | Self::Grants(_) | Self::Evidence => {
-                place_of_hash(hash_of(Domain::StateGroup, self))
-            }
-        }
+    fn hash(&self) -> Hash {
+        hash_of(Domain::StateGroup, self)
+    }
+
+    /// First half of the group's paths: `hash(group, canonical bytes)`, bit 0 of which is replaced by whether the
+    /// group is of markers.
+    fn half(&self, hash: Hash) -> Hash {
+        let mut bytes = *hash.as_bytes();
+        let [first, ..] = &mut bytes;
+        *first = if self.is_of_markers() { *first | MARKER_BIT } else { *first & !MARKER_BIT };
+        Hash::from_bytes(bytes)
+    }
+
+    fn is_of_markers(&self) -> bool {
+        matches!(self, Self::Nonces(_) | Self::Single(StateKey::Unauthorised(_)))
     }
 }
 
@@ -178,58 +166,36 @@ impl StateKey {
         match self {
             Self::Balance(account, _) => StateGroup::Balances(*account),
             Self::Grant(grantee, _, _) => StateGroup::Grants(*grantee),
-            Self::Nonce(valid_until, ..) | Self::Unauthorised(valid_until, _) => {
-                StateGroup::Markers(*valid_until)
-            }
+            Self::Nonce(sender, _) => StateGroup::Nonces(*sender),
             Self::Evidence(..) => StateGroup::Evidence,
             Self::Parameters
             | Self::Validators(_)
             | Self::Organisation(_)
             | Self::Account(_)
-            | Self::Asset(_) => StateGroup::Single(self.clone()),
+            | Self::Asset(_)
+            | Self::Unauthorised(_) => StateGroup::Single(self.clone()),
         }
     }
 
-    /// Where the value lies in the tree: place of the group, as [`Path`] says ‖ `hash(state item, canonical bytes
-    /// of the key)`.
+    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`, the first with
+    /// bit 0 as [`Path`] says.
     #[must_use]
     pub fn path(&self) -> Path {
-        Path::from_halves(&self.group().place(), hash_of(Domain::StateItem, self).as_bytes())
-    }
-
-    /// The end of validity by which a marker lies; none for all other keys.
-    #[must_use]
-    pub fn valid_until(&self) -> Option<Timestamp> {
-        match self {
-            Self::Nonce(valid_until, ..) | Self::Unauthorised(valid_until, _) => Some(*valid_until),
-            Self::Parameters
-            | Self::Validators(_)
-            | Self::Organisation(_)
-            | Self::Account(_)
-            | Self::Asset(_)
-            | Self::Balance(..)
-            | Self::Grant(..)
-            | Self::Evidence(..) => None,
-        }
+        let group = self.group();
+        Path::join(group.half(group.hash()), hash_of(Domain::StateItem, self))
     }
 
     /// The paths of many keys, in order; cheaper than one by one.
     #[must_use]
     pub fn paths(keys: &[Self]) -> Vec<Path> {
         let mut messages = Messages::with_capacity(keys.len().saturating_mul(2), KEY_MESSAGE_BYTES);
+        let groups: Vec<StateGroup> = keys.iter().map(Self::group).collect();
+        groups.iter().for_each(|group| messages.push_value(Domain::StateGroup, group));
         keys.iter().for_each(|key| messages.push_value(Domain::StateItem, key));
-        // Places of markers are no hashes.
-        let others = keys.iter().filter(|key| key.valid_until().is_none());
-        others.for_each(|key| messages.push_value(Domain::StateGroup, &key.group()));
         let hashes = messages.hashes();
-        let (items, groups) = hashes.split_at(keys.len());
-        let mut groups = groups.iter();
-        let mut place = |key: &Self| match key.valid_until() {
-            Some(valid_until) => place_of_markers(valid_until),
-            None => place_of_hash(groups.next().copied().unwrap_or(Hash::ZERO)),
-        };
-        let path = |(key, item): (&Self, &Hash)| Path::from_halves(&place(key), item.as_bytes());
-        keys.iter().zip(items).map(path).collect()
+        let (halves, items) = hashes.split_at(keys.len());
+        let halves = groups.iter().zip(halves).map(|(group, hash)| group.half(*hash));
+        halves.zip(items).map(|(half, item)| Path::join(half, *item)).collect()
     }
 }
 

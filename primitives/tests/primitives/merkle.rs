@@ -7,7 +7,7 @@ use quorate_primitives::merkle::{
     GroupProof, Leaf, ListProof, ProofError, StateProof, Step, inner_hash, list_inner, list_root,
     list_root_of, tree_root,
 };
-use quorate_primitives::numbers::{EpochNumber, Timestamp};
+use quorate_primitives::numbers::EpochNumber;
 use quorate_primitives::state::{AssetId, Path, Permission, Scope, StateGroup, StateKey};
 use std::collections::BTreeSet;
 
@@ -41,16 +41,15 @@ fn naive_root(leaves: &[Leaf], depth: u16) -> Hash {
     }
 }
 
-/// One key for each value of the first bit and of the next three in which paths on its side differ, so that a
-/// subset of them is a set of 4-bit numbers.
+/// One key for each beginning of four bits, so that a subset of them is a set of 4-bit numbers.
 fn toy_keys(count: usize) -> Vec<StateKey> {
     let starting = |bits: usize| {
-        // Only keys of markers have paths that begin with a one; where they go on is in their hands.
-        if let Some(first) = bits.checked_sub(8) {
-            let valid_until = Timestamp::new(u64::try_from(first).unwrap() << 61);
-            return StateKey::Unauthorised(valid_until, Hash::ZERO);
-        }
-        let keys = (0..10_000).map(|number| StateKey::Validators(EpochNumber::new(number)));
+        // Only keys of markers have paths that begin with a one.
+        let key = |number: u64| match bits {
+            0..8 => StateKey::Validators(EpochNumber::new(number)),
+            _ => StateKey::Unauthorised(hash(Domain::Transaction, &[&number.to_le_bytes()])),
+        };
+        let keys = (0..10_000).map(key);
         keys.into_iter().find(|key| usize::from(key.path().as_bytes()[0] >> 4) == bits).unwrap()
     };
     (0..count).map(starting).collect()
@@ -60,8 +59,8 @@ fn toy_keys(count: usize) -> Vec<StateKey> {
 fn the_first_bit_of_a_path_tells_markers_from_the_rest() {
     for number in 0..64 {
         let markers = [
-            StateKey::Nonce(Timestamp::new(number.into()), account(number), [number; 16]),
-            StateKey::Unauthorised(Timestamp::new(u64::MAX), hash(Domain::Transaction, &[&[number]])),
+            StateKey::Nonce(account(number), [number; 16]),
+            StateKey::Unauthorised(hash(Domain::Transaction, &[&[number]])),
         ];
         let others = [
             StateKey::Account(account(number)),
@@ -72,44 +71,9 @@ fn the_first_bit_of_a_path_tells_markers_from_the_rest() {
         ];
         assert!(markers.iter().all(|key| key.path().bit(0) && Path::first_of(&key.group()).bit(0)));
         assert!(others.iter().all(|key| !key.path().bit(0) && !Path::first_of(&key.group()).bit(0)));
+        let keys = [markers.as_slice(), &others].concat();
+        assert!(keys.iter().map(StateKey::path).eq(StateKey::paths(&keys)));
     }
-}
-
-#[test]
-fn paths_computed_together_are_those_of_each_key() {
-    let check = |keys: &[StateKey]| assert!(keys.iter().map(StateKey::path).eq(StateKey::paths(keys)));
-    let mut random = Random::new(32);
-    for count in 0..100 {
-        let keys: Vec<StateKey> = (0..count).map(|_| random.state_key()).collect();
-        let (markers, others): (Vec<StateKey>, Vec<StateKey>) =
-            keys.iter().cloned().partition(|key| key.valid_until().is_some());
-        check(&keys);
-        check(&markers);
-        check(&others);
-    }
-}
-
-#[test]
-fn markers_lie_in_the_order_in_which_they_expire() {
-    let ends = [0, 1, 255, 256, 1_800_000_000_000, 1_800_000_000_001, u64::MAX];
-    let keys = |end: u64| {
-        let end = Timestamp::new(end);
-        [StateKey::Nonce(end, account(1), [1; 16]), StateKey::Unauthorised(end, Hash::from_bytes([0xff; 32]))]
-    };
-    for (end, key) in ends.into_iter().flat_map(|end| keys(end).map(|key| (end, key))) {
-        assert_eq!(key.valid_until(), Some(Timestamp::new(end)));
-        assert_eq!(key.group(), StateGroup::Markers(Timestamp::new(end)));
-        for bound in ends {
-            let first = Path::first_marker(Timestamp::new(bound));
-            assert_eq!(first <= key.path(), bound <= end, "{bound} {key:?}");
-            assert_eq!(first, Path::first_of(&StateGroup::Markers(Timestamp::new(bound))));
-        }
-    }
-    let mut random = Random::new(33);
-    let mut keys: Vec<StateKey> = (0..2_000).map(|_| random.state_key()).collect();
-    keys.sort_by_key(StateKey::path);
-    // None, which is that of all other keys, comes before all times.
-    assert!(keys.iter().map(StateKey::valid_until).is_sorted());
 }
 
 fn subset(keys: &[StateKey], mask: u32) -> Vec<StateKey> {
@@ -175,43 +139,6 @@ fn every_small_group_is_proven_complete_and_nothing_less_is() {
                 for other in &proofs {
                     assert!(other.verify(&root, group, &lie).is_err(), "{mask:b} {group:?}");
                 }
-            }
-        }
-    }
-}
-
-#[test]
-fn markers_with_one_end_of_validity_are_proven_together_and_as_no_other_group() {
-    let markers = |end: u64| {
-        let end = Timestamp::new(end);
-        let of = |number: u8| {
-            let transaction = Hash::from_bytes([number; 32]);
-            [StateKey::Nonce(end, account(number), [1; 16]), StateKey::Unauthorised(end, transaction)]
-        };
-        [of(1), of(2)].concat()
-    };
-    let group_of_markers = |end| StateGroup::Markers(Timestamp::new(end));
-    // The first byte and the last one of the time.
-    let mut keys = [1, 1 << 56, u64::MAX].map(markers).concat();
-    keys.extend([balance(1, 0), balance(1, 1), StateKey::Account(account(1)), StateKey::Parameters]);
-    let mut groups: BTreeSet<StateGroup> = keys.iter().map(StateKey::group).collect();
-    groups.extend([0, 2, 256, u64::MAX - 1].map(group_of_markers));
-    groups.extend([StateGroup::Balances(account(2)), StateGroup::Evidence]);
-    let leaves = sorted(&keys);
-    let root = tree_root(&leaves);
-    let answer = |group: &StateGroup| {
-        let of_group = keys.iter().filter(|key| key.group() == *group);
-        let mut values: Vec<(StateKey, Vec<u8>)> = of_group.map(|key| (key.clone(), value(key))).collect();
-        values.sort_by_key(|(key, _)| key.path());
-        (prove_group(&leaves, group), values)
-    };
-    let answers: Vec<_> = groups.iter().map(answer).collect();
-    for (group, (proof, values)) in groups.iter().zip(&answers) {
-        assert_eq!(proof.verify(&root, group, values), Ok(()), "{group:?}");
-        let of_others = answers.iter().map(|(_, values)| values.clone()).filter(|other| other != values);
-        for lie in of_others.chain(lies(values, group)) {
-            for (other, _) in &answers {
-                assert!(other.verify(&root, group, &lie).is_err(), "{group:?} {lie:?}");
             }
         }
     }
@@ -516,7 +443,7 @@ proptest! {
 
 #[test]
 fn a_key_that_belongs_to_a_group_is_no_group_of_its_own() {
-    let key = StateKey::Nonce(Timestamp::new(3), account(1), [2; 16]);
+    let key = StateKey::Nonce(account(1), [2; 16]);
     let verdict = GroupProof::EmptyTree.verify(&Hash::ZERO, &StateGroup::Single(key), &[]);
     assert_eq!(verdict, Err(ProofError::Group));
 }

@@ -337,8 +337,8 @@ impl Random {
             4 => StateKey::Asset(self.asset_id()),
             5 => StateKey::Balance(account, self.asset_id()),
             6 => StateKey::Grant(account, self.permission(), self.scope()),
-            7 => StateKey::Nonce(self.time(), account, self.bytes()),
-            8 => StateKey::Unauthorised(self.time(), self.hash()),
+            7 => StateKey::Nonce(account, self.bytes()),
+            8 => StateKey::Unauthorised(self.hash()),
             _ => StateKey::Evidence(EpochNumber::new(self.number()), self.key(), self.evidence_kind()),
         }
     }
@@ -463,7 +463,7 @@ impl Random {
     }
 
     pub(crate) fn marker(&mut self) -> Marker {
-        Marker { transaction: self.hash(), height: Height::new(self.number()) }
+        Marker { transaction: self.hash(), height: Height::new(self.number()), valid_until: self.time() }
     }
 
     pub(crate) fn parameters(&mut self) -> Parameters {

@@ -210,8 +210,8 @@ pub(crate) fn state() -> Vec<(&'static str, StateKey, Vec<u8>)> {
             grant_key(Permission::ReadOwn, Scope::Account(alice)),
             codec::encode(&grant(bob, Delegation::Forbidden)),
         ),
-        ("nonce", StateKey::Nonce(VALID_UNTIL, alice, NONCE), marker.clone()),
-        ("unauthorised", StateKey::Unauthorised(VALID_UNTIL, payment().id()), marker),
+        ("nonce", StateKey::Nonce(alice, NONCE), marker.clone()),
+        ("unauthorised", StateKey::Unauthorised(payment().id()), marker),
         (
             "evidence",
             StateKey::Evidence(EpochNumber::ZERO, public(2), EvidenceKind::DoubleNotarize),
@@ -220,11 +220,9 @@ pub(crate) fn state() -> Vec<(&'static str, StateKey, Vec<u8>)> {
     ]
 }
 
-/// Of the sample payment.
-const VALID_UNTIL: Timestamp = Timestamp::new(1_800_000_000_000);
-
 pub(crate) fn marker() -> Marker {
-    Marker { transaction: payment().id(), height: Height::new(5) }
+    let valid_until = Timestamp::new(1_800_000_000_000);
+    Marker { transaction: payment().id(), height: Height::new(5), valid_until }
 }
 
 pub(crate) fn organisation() -> Organisation {

@@ -5,7 +5,7 @@ use quorate_primitives::{Amount, Hash, Height, PublicKey};
 
 use super::proof::{Finality, GroupEvidence, ValueEvidence};
 use super::schema::{object, words};
-use super::values::{Decimal, HexBytes, Shown, Time};
+use super::values::{Decimal, HexBytes, Shown};
 
 object! {
     /// Values of the state by their keys.
@@ -175,19 +175,6 @@ object! {
         pub balances: Vec<BalanceEntry>,
         /// What shows that these are all, if asked for.
         pub proof: Option<GroupEvidence>,
-    }
-}
-
-object! {
-    /// What an account's nonce was used for, as far as the ledger remembers. It proves nothing, but tells the key
-    /// of the state by which it can be proven.
-    pub struct NonceAnswer {
-        /// Height after which it is so.
-        pub height: Decimal<Height>,
-        /// Whose.
-        pub account: Shown<AccountId>,
-        /// Until when the transaction was valid that used the nonce; `null` if none did.
-        pub valid_until: Option<Time>,
     }
 }
 

@@ -2,7 +2,6 @@
 use quorate_primitives::Hash;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey, Symbol};
-use quorate_primitives::transaction::Nonce;
 use quorate_primitives::{EpochNumber, Height};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -89,7 +88,6 @@ async fn result<B: Backend>(
         "state_get" => to_json(&backend.state(state_keys(of)?, proofs(of)?).await?),
         "account_get" => to_json(&backend.account(account_id(of)?, proofs(of)?).await?),
         "account_getBalances" => to_json(&backend.balances(account_id(of)?, proofs(of)?).await?),
-        "account_getNonce" => to_json(&backend.nonce(account_id(of)?, nonce(of)?).await?),
         "asset_get" => to_json(&backend.asset(asset_id(of)?, proofs(of)?).await?),
         "asset_list" => {
             let after = of.optional::<Shown<AssetId>>("after")?.map(|shown| shown.0);
@@ -147,15 +145,6 @@ pub(crate) fn transaction_id(of: &mut Arguments<'_>) -> Answer<Hash> {
 
 fn account_id(of: &mut Arguments<'_>) -> Answer<AccountId> {
     of.required::<Shown<AccountId>>("account").map(|shown| shown.0)
-}
-
-fn nonce(of: &mut Arguments<'_>) -> Answer<Nonce> {
-    let HexBytes(bytes) = of.required("nonce")?;
-    let found = bytes.len();
-    let wrong = |_| {
-        invalid("nonce", format_args!("found {found} bytes, but 16 in 32 hexadecimal digits are allowed"))
-    };
-    bytes.try_into().map_err(wrong)
 }
 
 fn asset_id(of: &mut Arguments<'_>) -> Answer<AssetId> {

@@ -14,7 +14,7 @@ use quorate_primitives::state::{
     Status, Symbol, value_hash,
 };
 use quorate_primitives::transaction::{
-    Action, Nonce, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
+    Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::validators::{Signers, Validator, ValidatorSet};
 use quorate_primitives::{Amount, EpochNumber, Hash, Height, SecretKey, Timestamp, View};
@@ -451,12 +451,6 @@ impl Backend for Fake {
             balances: Vec::new(),
             proof: finality.map(|finality| json::GroupEvidence::new(finality, &[], &proof)),
         })
-    }
-
-    async fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<json::NonceAnswer> {
-        let used = (account, nonce) == (self.account, self.transaction.transaction().nonce);
-        let valid_until = used.then(|| self.transaction.transaction().valid_until.into());
-        Ok(json::NonceAnswer { height: self.height().into(), account: account.into(), valid_until })
     }
 
     async fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<json::AssetAnswer> {

@@ -35,9 +35,6 @@ pub(crate) fn parameters(fake: &Fake, method: &str) -> Vec<Value> {
         "tx_status" => vec![id],
         "state_get" => vec![json!([HexBytes::of(&StateKey::Parameters)]), json!(true)],
         "account_get" | "account_getBalances" => vec![account, json!(true)],
-        "account_getNonce" => {
-            vec![account, json!(HexBytes(fake.transaction.transaction().nonce.to_vec()))]
-        }
         "asset_get" => vec![json!("USD"), json!(true)],
         "asset_list" => vec![Value::Null, json!(10)],
         _ => Vec::new(),

@@ -15,7 +15,7 @@ use quorate_primitives::light::{Handover, TrustedEpoch};
 use quorate_primitives::signed::{Verified, verify_bundle};
 use quorate_primitives::state::{AssetId, Capabilities, StateKey};
 use quorate_primitives::transaction::{
-    Action, Nonce, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
+    Action, Operation, Quantity, SignedTransaction, TRANSACTION_VERSION, Transaction,
 };
 use quorate_primitives::validators::{Signers, Validator};
 use quorate_primitives::{Amount, EpochNumber, Hash, Height, SecretKey, Timestamp, View};
@@ -367,10 +367,6 @@ impl Backend for World {
 
     async fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<json::BalancesAnswer> {
         self.snapshot().balances(id, proofs)
-    }
-
-    async fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<json::NonceAnswer> {
-        self.snapshot().nonce(account, nonce)
     }
 
     async fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<json::AssetAnswer> {

@@ -9,9 +9,9 @@ use futures::future::{BoxFuture, FutureExt, poll_fn};
 use quorate_ledger::Ledger;
 use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey};
-use quorate_primitives::transaction::{Nonce, SignedTransaction};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp};
-use quorate_replica::{Admitted, Committed, Event, Refusal, Status, Submission};
+use quorate_replica::{Admitted, Committed, Event, Refusal, Status};
 use quorate_rpc::backend::{Answer, Backend, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{self, Cursor};
 use quorate_rpc::{ApiError, Direct, ErrorKind, Limits};
@@ -224,7 +224,7 @@ impl Node {
                 }
                 Some(transaction) => {
                     let ticket = running.api.number();
-                    running.inbox.push_back(Event::Submitted(vec![Submission { ticket, transaction }]));
+                    running.inbox.push_back(Event::Submitted { ticket, transaction });
                     running.api.tickets.insert(ticket, Ticket { call, id, valid_until, reply });
                     continue;
                 }
@@ -387,10 +387,6 @@ impl Backend for Desk {
 
     async fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<json::BalancesAnswer> {
         self.snapshot().balances(id, proofs)
-    }
-
-    async fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<json::NonceAnswer> {
-        self.snapshot().nonce(account, nonce)
     }
 
     async fn asset(&self, id: AssetId, proofs: Proofs) -> Answer<json::AssetAnswer> {

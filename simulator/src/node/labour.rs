@@ -35,7 +35,7 @@ impl Labour {
 fn transactions_in(event: &Event) -> usize {
     let of = |bundle: &Bundle| bundle.transactions().len();
     match event {
-        Event::Submitted(submissions) => submissions.len(),
+        Event::Submitted { .. } => 1,
         Event::Bundle { bundle, .. } => of(bundle),
         Event::Proposal { inline, .. } => inline.as_deref().map_or(0, of),
         Event::Answered { answer, .. } => match answer {

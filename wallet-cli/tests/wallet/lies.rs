@@ -296,8 +296,7 @@ const ACCOUNT_LIES: &[Lie] = &[
     }),
     ("absence of an account that is there", |result| {
         let world = World::new();
-        let absent =
-            tree::prove(&world.state(), &StateKey::Unauthorised(Timestamp::ZERO, Hash::from_bytes([5; 32])));
+        let absent = tree::prove(&world.state(), &StateKey::Unauthorised(Hash::from_bytes([5; 32])));
         result["proof"]["state"] = encoded(&absent);
         (result["proof"]["value"], result["account"]) = (Value::Null, Value::Null);
     }),
@@ -565,33 +564,4 @@ fn the_tools_of_the_liar_leave_an_honest_answer_as_it_was() {
     assert_eq!(answer, before);
     let (values, proof) = tree::prove_group(&world.state(), &StateGroup::Balances(world.id("carol")));
     assert!(values.is_empty() && matches!(proof, GroupProof::Absent { .. }));
-}
-
-#[test]
-fn claims_nothing_about_an_id_when_the_node_lies_about_where_it_was_used() {
-    let stage = Stage::new();
-    let pay = ["send", "bob", "5USD", "--from", "alice", "--id", "invoice-46", "--wait", "100ms"];
-    stage.node.set_mode(Mode::Forget);
-    stage.wallet.run(&pay).failed(6);
-    stage.node.set_mode(Mode::Include);
-    let other = Wallet::new(&stage.node.world(), &[&stage.node.url]);
-    other.run(&["send", "carol", "6USD", "--from", "alice", "--id", "invoice-46"]).ok();
-    stage.node.set_mode(Mode::Forget);
-    let lies: [fn(&mut Value); 2] = [
-        |result| result["valid_until"] = Value::Null,
-        |result| result["valid_until"] = json!({ "utc": "1970-01-01T00:00:00.001Z", "ms": "1" }),
-    ];
-    for lie in lies {
-        stage.proxy.alter(move |method, result| {
-            if method == "account_getNonce" {
-                assert!(!result["valid_until"].is_null(), "{result}");
-                lie(result);
-            }
-        });
-        let error = stage.wallet.run(&pay).failed(6);
-        assert!(!error.contains("nonce_conflict"), "{error}");
-    }
-    stage.proxy.be_honest();
-    let error = stage.wallet.run(&pay).failed(4);
-    assert!(error.contains("was used by transaction"), "{error}");
 }

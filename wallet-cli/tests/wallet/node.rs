@@ -7,7 +7,7 @@ use quorate_primitives::light::Handover;
 use quorate_primitives::merkle::ListProof;
 use quorate_primitives::receipt::Receipt;
 use quorate_primitives::state::{Account, Asset, AssetId, Balance, StateGroup, StateKey};
-use quorate_primitives::transaction::{Nonce, SignedTransaction};
+use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, Timestamp, codec};
 use quorate_rpc::backend::{Answer, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{
@@ -293,18 +293,6 @@ impl Backend for Honest {
             account: account.as_ref().map(json::Account::from),
             proof: with(proofs, evidence),
         })
-    }
-
-    async fn nonce(&self, account: AccountId, nonce: Nonce) -> Answer<json::NonceAnswer> {
-        let world = self.world.lock().unwrap();
-        let used = world.state().into_keys().find_map(|key| match key {
-            StateKey::Nonce(valid_until, sender, found) if (sender, found) == (account, nonce) => {
-                Some(valid_until.into())
-            }
-            _ => None,
-        });
-        let height = world.head().header.height.into();
-        Ok(json::NonceAnswer { height, account: account.into(), valid_until: used })
     }
 
     async fn balances(&self, id: AccountId, proofs: Proofs) -> Answer<json::BalancesAnswer> {

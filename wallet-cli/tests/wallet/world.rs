@@ -339,11 +339,11 @@ fn act(
 fn execute(state: &mut State, signed: &SignedTransaction, moment: &Moment) -> Receipt {
     let (before, transaction) = (state.clone(), signed.transaction());
     let height = moment.height;
-    let (marker, valid_until) = (Marker { transaction: signed.id(), height }, transaction.valid_until);
+    let marker = Marker { transaction: signed.id(), height, valid_until: transaction.valid_until };
     let (mut events, mut balances, mut verdict) = (Vec::new(), Vec::new(), Verdict::Committed);
     let sender: Option<Account> = get(state, &StateKey::Account(transaction.sender));
     if !sender.is_some_and(|sender| sender.authority.is_satisfied_by(&transaction.signers)) {
-        set(state, StateKey::Unauthorised(valid_until, signed.id()), &marker);
+        set(state, StateKey::Unauthorised(signed.id()), &marker);
         let verdict = Verdict::Failed { failure: Failure::Unauthorised, action: None };
         let (events, balances) = (List::default(), List::default());
         return Receipt { transaction: signed.id(), verdict, events, balances };
@@ -362,7 +362,7 @@ fn execute(state: &mut State, signed: &SignedTransaction, moment: &Moment) -> Re
             }
         }
     }
-    set(state, StateKey::Nonce(valid_until, transaction.sender, transaction.nonce), &marker);
+    set(state, StateKey::Nonce(transaction.sender, transaction.nonce), &marker);
     balances.sort_by_key(|after| (after.account, after.asset));
     let (events, balances) = (List::new(events).unwrap(), List::new(balances).unwrap());
     Receipt { transaction: signed.id(), verdict, events, balances }

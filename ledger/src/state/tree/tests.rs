@@ -180,6 +180,9 @@ fn more_changes_than_are_made_at_a_time_give_the_tree_of_what_is_left() {
     let places: Vec<Place<'_>> = changes.keys().map(|path| Place { path, key: path.as_bytes() }).collect();
     let found = after.get_all(&places).into_iter().map(|found| found.map(|value| value[0]));
     assert!(found.eq(changes.values().copied()), "values read together are those that were put");
+    let paths: Vec<Path> = changes.keys().copied().collect();
+    let there = after.keys_at(&paths).into_iter().map(|key| key.map(|key| paths_of(&[key])[0]));
+    assert!(there.eq(changes.iter().map(|(path, value)| value.map(|_| *path))), "keys lie at their paths");
 }
 
 #[test]
@@ -233,46 +236,4 @@ fn every_small_tree_finds_what_it_holds_and_nothing_else() {
             assert_eq!(get(&tree, path), expected.get(path).copied(), "{subset:b} {path:?}");
         }
     }
-}
-
-/// What is left of a model without what lies before a path on its side of the root.
-fn cut(model: &Model, bound: &Path) -> Model {
-    let stays = |path: &Path| !path.bit(0) || path >= bound;
-    model.iter().filter(|(path, _)| stays(path)).map(|(path, value)| (*path, *value)).collect()
-}
-
-#[test]
-fn a_cut_takes_all_that_lies_before_it_on_its_side_of_the_root() {
-    let paths = paths();
-    let mut bounds: Vec<Path> = paths.iter().copied().filter(|path| path.bit(0)).collect();
-    let others = [[0xff; 64], [0x80; 64], [0x90; 64]];
-    bounds.extend(others.map(Path::from_bytes));
-    for subset in 0..1_u32 << paths.len() {
-        let before = model(&paths, subset, 1);
-        let base = tree(&before);
-        for bound in &bounds {
-            check(&base.cut(bound), &cut(&before, bound));
-        }
-        assert_eq!(base.root(), root_of(&before), "a later version changed an older one");
-    }
-}
-
-#[test]
-fn a_large_tree_can_be_cut_anywhere_and_changed_afterwards() {
-    let before: Model = (0..2_000).map(|number| (scattered(number), 1)).collect();
-    let base = tree(&before);
-    for number in 0..150 {
-        let mut bytes = *scattered(number * 20).as_bytes();
-        bytes[0] |= 0x80;
-        // At leaves that are there, and between them.
-        bytes[63] ^= u8::try_from(number % 2).unwrap();
-        let bound = Path::from_bytes(bytes);
-        let mut expected = cut(&before, &bound);
-        let tree = base.cut(&bound);
-        check(&tree, &expected);
-        let changes = (1_990..2_020).map(|number| (scattered(number), Some(2))).collect();
-        expected.extend((1_990..2_020).map(|number| (scattered(number), 2)));
-        check(&update(&tree, &changes), &expected);
-    }
-    assert!(cut(&before, &Path::from_bytes([0xff; 64])).len() < 1_400, "some lie on that side");
 }
