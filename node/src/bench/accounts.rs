@@ -13,7 +13,7 @@ use quorate_primitives::{Amount, Hash, SecretKey, Timestamp};
 use quorate_rpc::backend::Proofs;
 use quorate_rpc::json::TransactionState;
 use quorate_rpc::{Client, ErrorKind};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::say;
 use super::target::Target;
@@ -246,13 +246,32 @@ impl Treasury<'_> {
 }
 
 /// Waits until all nodes are as far as the first: they look at their own ledger when something is handed in.
+///
+/// # Errors
+/// [`Failure`] if a node cannot be reached, or stays behind for as long as what was handed in is valid.
 async fn catch_up(clients: &[Client]) -> Result<(), Failure> {
     let Some((first, others)) = clients.split_first() else { return Ok(()) };
     let height = first.head().await.or_exit(Exit::Unreachable)?.height;
-    for client in others {
-        while client.head().await.or_exit(Exit::Unreachable)?.height < height {
+    let waiting = async |client: &Client| {
+        loop {
+            let found = client.head().await.or_exit(Exit::Unreachable)?.height;
+            if found >= height {
+                return Ok(());
+            }
             sleep(RETRY).await;
         }
+    };
+    for client in others {
+        let late = |_| {
+            let (url, seconds) = (client.url(), VALIDITY.as_secs());
+            let message = format_args!(
+                "preparing the accounts: {url} did not reach height {} in {seconds} s, as {} did",
+                height.0,
+                first.url()
+            );
+            Failure::new(Exit::Internal, message)
+        };
+        timeout(VALIDITY, waiting(client)).await.map_err(late)??;
     }
     Ok(())
 }
