@@ -27,7 +27,7 @@ pub mod ledger;
 pub mod state;
 pub mod store;
 
-pub use admission::{Refusal, admission, simulate};
+pub use admission::{Refusal, admission, admissions, simulate};
 pub use audit::{Violation, audit};
 pub use chain::{Position, Reader, StoredBlock};
 pub use execute::Executed;

@@ -14,6 +14,15 @@ use crate::answer::{Admitted, Committed, Fault, Refusal};
 use crate::record::LogRecord;
 use crate::wire::{Answer, PeerMessage, Question, VerifiedAnswer};
 
+/// A client's transaction.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Returned with the reply.
+    pub ticket: u64,
+    /// The transaction.
+    pub transaction: Verified<SignedTransaction>,
+}
+
 /// Something that happened outside.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -47,13 +56,8 @@ pub enum Event {
         /// The bundle.
         bundle: Verified<Bundle>,
     },
-    /// A client's transaction. Answered with exactly one [`Effect::Reply`] in the same step.
-    Submitted {
-        /// Returned with the reply.
-        ticket: u64,
-        /// The transaction.
-        transaction: Verified<SignedTransaction>,
-    },
+    /// Clients' transactions. Each is answered with exactly one [`Effect::Reply`] in the same step.
+    Submitted(Vec<Submission>),
     /// The vote that [`Effect::Sign`] asked for.
     Signed {
         /// As in the effect.
@@ -150,7 +154,7 @@ pub enum Effect {
         /// From now, in ms; 0 is right after this step.
         after_ms: u64,
     },
-    /// The reply to [`Event::Submitted`].
+    /// The reply to one of [`Event::Submitted`].
     Reply {
         /// As in the event.
         ticket: u64,

@@ -83,7 +83,7 @@ pub mod vote_log;
 pub mod wire;
 
 pub use answer::{Admitted, Committed, Fault, Refusal, Stall, Status, Voice};
-pub use event::{CheckTicket, Effect, Event, Step, Timer};
+pub use event::{CheckTicket, Effect, Event, Step, Submission, Timer};
 pub use record::LogRecord;
 pub use replica::Replica;
 pub use settings::{PoolLimits, Settings};

@@ -20,7 +20,7 @@ use crate::bundles::Bundles;
 use crate::chain::Chain;
 use crate::commit::Finals;
 use crate::epochs::{Ahead, Described, Early, Previous, describe, epoch_after};
-use crate::event::{CheckTicket, Effect, Event, Step, Timer};
+use crate::event::{CheckTicket, Effect, Event, Step, Submission, Timer};
 use crate::fetch::{Fetches, Purpose};
 use crate::guard::Guard;
 use crate::judge::Offers;
@@ -280,8 +280,12 @@ impl Replica {
     /// What a replica that has stopped, or not started, still does.
     fn refuse(&mut self, event: Event) {
         match event {
-            Event::Submitted { ticket, .. } => {
-                self.out.effects.push(Effect::Reply { ticket, outcome: Err(Refusal::Stopped) });
+            Event::Submitted(submissions) => {
+                let reply = |submission: Submission| Effect::Reply {
+                    ticket: submission.ticket,
+                    outcome: Err(Refusal::Stopped),
+                };
+                self.out.effects.extend(submissions.into_iter().map(reply));
             }
             Event::Asked { token, .. } => {
                 self.out.effects.push(Effect::Answer { token, answer: Box::new(Answer::Unknown) });
@@ -316,9 +320,8 @@ impl Replica {
                 self.take_bundle(&bundle, source);
                 self.try_build();
             }
-            Event::Submitted { ticket, transaction } => {
-                let outcome = self.admit(transaction);
-                self.out.effects.push(Effect::Reply { ticket, outcome });
+            Event::Submitted(submissions) => {
+                self.admit(submissions);
                 self.try_build();
                 self.flush();
             }

@@ -32,6 +32,8 @@ pub(crate) struct Overlay<'a> {
     index: Index,
     /// What the running transaction replaced, in order: position of the cell, and its value before.
     running: Vec<(usize, Value<'a>)>,
+    /// Cells that differ from the parent's state, or did.
+    kept: Vec<usize>,
     /// Grants of the right to manage grants that the block touched, by scope.
     administrators: BTreeMap<Scope, BTreeSet<StateKey>>,
     /// Whether the block touched a marker of a transaction that nobody authorised.
@@ -45,6 +47,7 @@ impl<'a> Overlay<'a> {
             cells: Vec::new(),
             index: Index::default(),
             running: Vec::new(),
+            kept: Vec::new(),
             administrators: BTreeMap::new(),
             has_unauthorised: base.has_unauthorised(),
         }
@@ -134,8 +137,23 @@ impl<'a> Overlay<'a> {
     /// Makes the changes since the last such call part of the block.
     pub(crate) fn keep(&mut self) {
         for (position, old) in self.running.drain(..) {
-            if let Some(cell) = self.cells.get_mut(position) {
-                cell.before.get_or_insert(Before(old));
+            if let Some(cell) = self.cells.get_mut(position)
+                && cell.before.is_none()
+            {
+                cell.before = Some(Before(old));
+                self.kept.push(position);
+            }
+        }
+    }
+
+    /// Takes all changes back: every value is again that of the parent's state. What was read stays at hand.
+    pub(crate) fn rewind(&mut self) {
+        self.drop_running();
+        for position in self.kept.drain(..) {
+            if let Some(cell) = self.cells.get_mut(position)
+                && let Some(Before(old)) = cell.before.take()
+            {
+                cell.value = old;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Every transaction counts at most once, and only in its time.
 use quorate_ledger::execute::block::SWEEP_MAX;
-use quorate_ledger::{Refusal, admission, simulate};
+use quorate_ledger::{Refusal, admission, admissions, simulate};
 use quorate_primitives::receipt::{Failure, Verdict};
 use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
@@ -157,4 +157,30 @@ fn admission_answers_what_execution_would_and_changes_nothing() {
     assert_eq!(world.block(vec![good.clone()]), vec![dry]);
     let after = world.ledger.head().state();
     assert_eq!(admission(after, &good, now), Err(Refusal::Duplicate { height: Height::new(1) }));
+}
+
+#[test]
+fn many_transactions_are_judged_each_as_if_it_were_the_only_one() {
+    let mut world = World::new();
+    let known = payment(&mut world, 1).sign();
+    world.block(vec![known.clone()]);
+    let all = payment(&mut world, 999);
+    let again = all.clone().actions(vec![own(transfer("GOLD", id(BOB), 998))]);
+    let mut stranger = payment(&mut world, 1);
+    stranger.keys = vec![BOB];
+    let late = payment(&mut world, 1).valid_until(START);
+    let other_end = again.clone().valid_until(START.saturating_add(7_000));
+    // Whoever spends all, uses a nonce or is refused changes nothing for those after it.
+    let drafts =
+        [all.clone(), again, stranger.clone(), other_end, late, stranger, payment(&mut world, 2_000), all];
+    let mut transactions: Vec<SignedTransaction> = drafts.into_iter().map(Draft::sign).collect();
+    transactions.insert(3, known);
+    let state = world.ledger.head().state();
+    let now = state.time().next();
+    let given: Vec<&SignedTransaction> = transactions.iter().collect();
+    let together = admissions(state, &given, now);
+    let alone = given.iter().map(|signed| admission(state, signed, now));
+    assert_eq!(together, alone.collect::<Vec<_>>());
+    let taken: Vec<bool> = together.iter().map(Result::is_ok).collect();
+    assert_eq!(taken, [true, true, false, false, true, false, false, false, true]);
 }

@@ -144,7 +144,7 @@ fn a_replica_that_was_not_started_refuses_everything() {
     let store = std::sync::Arc::new(quorate_ledger::store::Memory::new());
     let mut solo = Solo::on(store, 0, Settings::default());
     let transaction = crate::network::payment(solo.chain, solo.now, 1);
-    solo.step(Event::Submitted { ticket: 1, transaction });
+    solo.step(Event::Submitted(vec![quorate_replica::Submission { ticket: 1, transaction }]));
     let refused = |effect: &Effect| matches!(effect, Effect::Reply { outcome: Err(_), .. });
     assert!(solo.effects.iter().all(refused) && solo.effects.len() == 1);
 }

@@ -3,7 +3,7 @@ use quorate_ledger::Refusal as LedgerRefusal;
 use quorate_primitives::Hash;
 use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
-use quorate_replica::{Admitted, Effect, Event, PoolLimits, Refusal, Settings, Timer};
+use quorate_replica::{Admitted, Effect, Event, PoolLimits, Refusal, Settings, Submission, Timer};
 
 use crate::network::{payer, payment, payment_of};
 use crate::solo::Solo;
@@ -16,7 +16,7 @@ fn small(transactions_max: usize, sender_max: usize, bytes_max: usize) -> Settin
 }
 
 fn submit(solo: &mut Solo, transaction: Verified<SignedTransaction>) -> Result<Admitted, Refusal> {
-    solo.step(Event::Submitted { ticket: 7, transaction });
+    solo.step(Event::Submitted(vec![Submission { ticket: 7, transaction }]));
     let reply = |effect: &Effect| match effect {
         Effect::Reply { ticket: 7, outcome } => Some(outcome.clone()),
         _ => None,
@@ -35,6 +35,28 @@ fn a_full_pool_says_when_to_try_again() {
     }
     let transaction = payment(solo.chain, solo.now, 3);
     assert_eq!(submit(&mut solo, transaction), Err(Refusal::Full { retry_after_ms: 500 }));
+}
+
+#[test]
+fn submissions_of_one_step_are_answered_in_order_and_count_for_each_other() {
+    let mut solo = Solo::new(0, small(2, 100, 1 << 20));
+    let paid = |number| payment(solo.chain, solo.now, number);
+    let given = [paid(0), paid(0), paid(1), paid(2)];
+    let submissions = (10..).zip(given).map(|(ticket, transaction)| Submission { ticket, transaction });
+    let event = Event::Submitted(submissions.collect());
+    solo.step(event);
+    let reply = |effect: &Effect| match effect {
+        Effect::Reply { ticket, outcome } => Some((*ticket, outcome.clone())),
+        _ => None,
+    };
+    let replies: Vec<_> = solo.effects.iter().filter_map(reply).collect();
+    let expected = [
+        (10, Ok(Admitted::Pending)),
+        (11, Ok(Admitted::AlreadyPending)),
+        (12, Ok(Admitted::Pending)),
+        (13, Err(Refusal::Full { retry_after_ms: 500 })),
+    ];
+    assert_eq!(replies, expected);
 }
 
 #[test]
@@ -131,7 +153,7 @@ fn as_much_may_wait_as_was_ordered_in_the_last_second() {
     let mut most = 0;
     for number in 0..200 {
         let transaction = payment(world.genesis.hash(), world.now, number);
-        world.step(0, Event::Submitted { ticket: number, transaction });
+        world.step(0, Event::Submitted(vec![Submission { ticket: number, transaction }]));
         world.run(20);
         most = most.max(room(&mut world));
     }
@@ -181,7 +203,7 @@ fn what_expired_before_it_could_be_ordered_is_forgotten() {
     world.run(3_000);
     world.nodes[0].island = 1;
     let transaction = payment_of(world.genesis.hash(), 0, world.now + 2_000, 9);
-    world.step(0, Event::Submitted { ticket: 1, transaction });
+    world.step(0, Event::Submitted(vec![Submission { ticket: 1, transaction }]));
     assert_eq!(world.nodes[0].replies[&1], Ok(Admitted::Pending));
     world.run(6_000);
     world.nodes[0].island = 0;

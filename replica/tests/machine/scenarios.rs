@@ -146,7 +146,10 @@ fn a_payment_that_is_given_to_everybody_is_executed_once() {
     let chain = world.genesis.hash();
     let transaction = crate::network::payment(chain, world.now, 77);
     for node in 0..4 {
-        let event = quorate_replica::Event::Submitted { ticket: 1, transaction: transaction.clone() };
+        let event = quorate_replica::Event::Submitted(vec![quorate_replica::Submission {
+            ticket: 1,
+            transaction: transaction.clone(),
+        }]);
         world.step(node, event);
         assert_eq!(world.nodes[node].replies[&1], Ok(quorate_replica::Admitted::Pending));
     }
@@ -154,7 +157,8 @@ fn a_payment_that_is_given_to_everybody_is_executed_once() {
     let sent = BTreeSet::from([transaction.id()]);
     world.run_until("the payment is final", 5_000, |world| world.all_have(&sent));
     world.run(5_000);
-    let event = quorate_replica::Event::Submitted { ticket: 2, transaction };
+    let event =
+        quorate_replica::Event::Submitted(vec![quorate_replica::Submission { ticket: 2, transaction }]);
     world.step(0, event);
     let reply = &world.nodes[0].replies[&2];
     assert!(matches!(reply, Ok(quorate_replica::Admitted::AlreadyCommitted { .. })), "{reply:?}");

@@ -512,7 +512,7 @@ impl World {
         let number = self.submitted;
         let transaction = payment(self.chain_id, self.now, number);
         let id = transaction.id();
-        self.step(node, Event::Submitted { ticket: number, transaction });
+        self.step(node, Event::Submitted(vec![quorate_replica::Submission { ticket: number, transaction }]));
         id
     }
 
@@ -522,7 +522,7 @@ impl World {
         let number = self.submitted;
         let transaction = governed(self.chain_id, self.now + 120_000, number, operation);
         let id = transaction.id();
-        self.step(node, Event::Submitted { ticket: number, transaction });
+        self.step(node, Event::Submitted(vec![quorate_replica::Submission { ticket: number, transaction }]));
         id
     }
 

@@ -11,7 +11,7 @@ use quorate_primitives::address::AccountId;
 use quorate_primitives::state::{AssetId, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{EpochNumber, Hash, Height, PublicKey, Timestamp};
-use quorate_replica::{Admitted, Committed, Event, Refusal, Status};
+use quorate_replica::{Admitted, Committed, Event, Refusal, Status, Submission};
 use quorate_rpc::backend::{Answer, Backend, BlockAt, Bodies, EventStream, Proofs, Waited};
 use quorate_rpc::json::{self, Cursor};
 use quorate_rpc::{ApiError, Direct, ErrorKind, Limits};
@@ -224,7 +224,7 @@ impl Node {
                 }
                 Some(transaction) => {
                     let ticket = running.api.number();
-                    running.inbox.push_back(Event::Submitted { ticket, transaction });
+                    running.inbox.push_back(Event::Submitted(vec![Submission { ticket, transaction }]));
                     running.api.tickets.insert(ticket, Ticket { call, id, valid_until, reply });
                     continue;
                 }

@@ -35,7 +35,7 @@ impl Labour {
 fn transactions_in(event: &Event) -> usize {
     let of = |bundle: &Bundle| bundle.transactions().len();
     match event {
-        Event::Submitted { .. } => 1,
+        Event::Submitted(submissions) => submissions.len(),
         Event::Bundle { bundle, .. } => of(bundle),
         Event::Proposal { inline, .. } => inline.as_deref().map_or(0, of),
         Event::Answered { answer, .. } => match answer {

@@ -33,7 +33,10 @@ impl World {
         let validators = self.env.options.validators;
         if let Some((node, transaction)) = load.offer(validators, self.env.now) {
             self.env.memo.keep_transaction(&transaction);
-            let event = Event::Submitted { ticket: self.env.next_number(), transaction };
+            let event = Event::Submitted(vec![quorate_replica::Submission {
+                ticket: self.env.next_number(),
+                transaction,
+            }]);
             self.nodes[node].prove(&mut self.env, event, None);
             let at = self.load.as_ref().map_or(self.env.now, Load::next_at);
             self.env.schedule(at, Happening::Offer);

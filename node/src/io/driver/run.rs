@@ -18,7 +18,7 @@ use quorate_primitives::signed::Verified;
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_replica::record::RECORD_BYTES_MAX;
 use quorate_replica::vote_log::{Identity, SEGMENT_BYTES, VoteLog, VoteLogError};
-use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Timer};
+use quorate_replica::{Effect, Event, LogRecord, PeerMessage, Replica, Settings, Status, Submission, Timer};
 
 use super::gate::{Asked, Gate};
 use super::inbox::{Inbox, Lane, Parcel};
@@ -37,6 +37,9 @@ const GROUP_EFFECTS_MAX: usize = 1_024;
 /// How long a committed block may be safe only against the end of the process, not against a power
 /// failure of this machine. A quorum has it in its vote logs.
 const LEDGER_SYNC_INTERVAL: Duration = Duration::from_secs(2);
+/// Most submitted transactions that are admitted in one step: enough that looking them up together pays, few
+/// enough that no vote waits long.
+const SUBMISSIONS_MAX: usize = 256;
 /// Shortest time between two accounts of the replica.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest time without one.
@@ -194,10 +197,8 @@ impl Work {
                     self.housekeep_between()?;
                 }
                 Some(Item::Submitted(transaction, reply)) => {
-                    let ticket = self.next_ticket;
-                    self.next_ticket = ticket.wrapping_add(1);
-                    self.replies.insert(ticket, reply);
-                    self.step(Event::Submitted { ticket, transaction })?;
+                    let submissions = self.gather_submissions(transaction, reply);
+                    self.step(Event::Submitted(submissions))?;
                 }
                 None => {
                     self.flush()?;
@@ -209,6 +210,35 @@ impl Work {
             }
         }
         self.sync_ledger()
+    }
+
+    /// What clients submitted, as far as it comes next.
+    fn gather_submissions(
+        &mut self,
+        transaction: Verified<SignedTransaction>,
+        reply: Reply,
+    ) -> Vec<Submission> {
+        let mut submissions = vec![self.submission(transaction, reply)];
+        while submissions.len() < SUBMISSIONS_MAX {
+            match self.ready.pop_front() {
+                Some(Item::Submitted(transaction, reply)) => {
+                    submissions.push(self.submission(transaction, reply));
+                }
+                Some(other) => {
+                    self.ready.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        submissions
+    }
+
+    fn submission(&mut self, transaction: Verified<SignedTransaction>, reply: Reply) -> Submission {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        self.replies.insert(ticket, reply);
+        Submission { ticket, transaction }
     }
 
     /// Waits for something to do; `false` when it is time to stop.
