@@ -44,6 +44,8 @@ pub struct State {
     tree: Tree,
     assets: Sorted<AssetId>,
     expiries: Sorted<Expiry>,
+    /// As they lie in the tree: asked for all the time.
+    parameters: Option<Parameters>,
     /// Grants of the right to manage grants, by scope.
     administrators: Sorted<(Scope, StateKey)>,
     /// Epochs at which a set of validators begins. Few, and shared by all states between two changes.
@@ -108,6 +110,7 @@ impl State {
             tree: Tree::new(paths_of),
             assets: Sorted::default(),
             expiries: Sorted::default(),
+            parameters: None,
             administrators: Sorted::default(),
             sets: Arc::default(),
             unauthorised: 0,
@@ -130,6 +133,7 @@ impl State {
         let mut administrators = Vec::new();
         let mut sets = Arc::clone(&self.sets);
         let mut unauthorised = self.unauthorised;
+        let mut parameters = self.parameters.clone();
         for write in writes {
             match write.key() {
                 StateKey::Asset(asset) => assets.push(Turn { item: *asset, comes: write.value.is_some() }),
@@ -145,8 +149,8 @@ impl State {
                     administrators.push(Turn { item, comes: write.value.is_some() });
                 }
                 StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
+                StateKey::Parameters => parameters = write.value().and_then(read),
                 StateKey::Grant(..)
-                | StateKey::Parameters
                 | StateKey::Evidence(..)
                 | StateKey::Organisation(_)
                 | StateKey::Account(_)
@@ -162,6 +166,7 @@ impl State {
             tree: self.tree.update(writes.iter().zip(keys.iter()).map(|(write, key)| write.change(key))),
             assets: self.assets.update(&assets),
             expiries: self.expiries.update(&expiries),
+            parameters,
             administrators: self.administrators.update(&administrators),
             sets,
             unauthorised,
@@ -223,7 +228,7 @@ impl State {
     /// The chain's parameters; absent only in a state without them, which no genesis gives.
     #[must_use]
     pub fn parameters(&self) -> Option<Parameters> {
-        self.get(&StateKey::Parameters)
+        self.parameters.clone()
     }
 
     /// All entries, in the order of their paths.
