@@ -114,6 +114,12 @@ impl Path {
         (first.try_into().unwrap_or(ZERO), second.try_into().unwrap_or(ZERO))
     }
 
+    /// The first 64 bits as a number: paths are in the order of these as far as they differ.
+    #[must_use]
+    pub fn first_bits(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
     /// The bit at a position below [`Path::BITS`]; `false` beyond.
     #[must_use]
     pub fn bit(&self, position: u16) -> bool {
