@@ -44,14 +44,18 @@ pub(super) struct PageLeaf<'a> {
     pub(super) join: &'a [u8; 32],
 }
 
+impl PageLeaf<'_> {
+    /// Where no leaf is yet.
+    pub(super) const NONE: Self = Self { depth: 0, entry: [&[]; 2], hash: &[0; 32], join: &[0; 32] };
+}
+
 impl Page {
     /// A page of these leaves, ascending by path; `buffer` is emptied and used.
-    pub(super) fn new<'a>(leaves: impl Iterator<Item = PageLeaf<'a>> + Clone, buffer: &mut Vec<u8>) -> Self {
+    pub(super) fn new(leaves: &[PageLeaf<'_>], buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
-        buffer.extend([0; COUNT_BYTES]);
-        let (mut count, mut end) = (0_usize, 0_usize);
-        for PageLeaf { depth, entry: [key, value], .. } in leaves.clone() {
-            count = count.saturating_add(1);
+        buffer.extend(number(leaves.len()).to_le_bytes());
+        let mut end = 0_usize;
+        for PageLeaf { depth, entry: [key, value], .. } in leaves {
             end = end.saturating_add(key.len()).saturating_add(value.len());
             debug_assert!(key.len() < usize::from(u16::MAX), "keys are short");
             let [depth_low, depth_high] = depth.to_le_bytes();
@@ -59,13 +63,10 @@ impl Page {
             let [a, b, c, d] = number(end).to_le_bytes();
             buffer.extend_from_slice(&[depth_low, depth_high, key_low, key_high, a, b, c, d]);
         }
-        if let Some(bytes) = buffer.first_chunk_mut() {
-            *bytes = number(count).to_le_bytes();
-        }
-        buffer.reserve(count.saturating_mul(HASHES_BYTES).saturating_add(end));
-        for PageLeaf { hash, join, .. } in leaves.clone() {
-            buffer.extend_from_slice(hash);
-            buffer.extend_from_slice(join);
+        buffer.reserve(leaves.len().saturating_mul(HASHES_BYTES).saturating_add(end));
+        for PageLeaf { hash, join, .. } in leaves {
+            buffer.extend_from_slice(*hash);
+            buffer.extend_from_slice(*join);
         }
         for PageLeaf { entry: [key, value], .. } in leaves {
             buffer.extend_from_slice(key);

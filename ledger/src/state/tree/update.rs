@@ -453,7 +453,13 @@ fn branch(
             branch
         }
         Part::Page(run) => {
-            let leaves = items.get(run).unwrap_or_default().iter().filter_map(|item| item.leaf(hashes));
+            let mut leaves = [PageLeaf::NONE; PAGE_MAX];
+            let items = items.get(run).unwrap_or_default();
+            debug_assert!(items.len() <= PAGE_MAX, "runs are divided before");
+            for (leaf, item) in leaves.iter_mut().zip(items) {
+                *leaf = item.leaf(hashes)?;
+            }
+            let leaves = leaves.get(..items.len())?;
             Some(Branch { node: Node::Page(Page::new(leaves, buffer)), hash })
         }
     }
