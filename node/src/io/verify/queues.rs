@@ -26,7 +26,7 @@ const BATCH_BYTES_TARGET: usize = 96 * 1024;
 /// How long a submitted transaction waits for others while little arrives.
 const GATHER: Duration = Duration::from_millis(1);
 /// How long anything that may wait does while much arrives.
-const GATHER_LONG: Duration = Duration::from_millis(25);
+const GATHER_LONG: Duration = Duration::from_millis(40);
 /// Over what time it is counted how much arrives.
 const WINDOW: Duration = Duration::from_millis(100);
 /// So many bytes in this time are much: those of about 3,000 transfers a second. With fewer, a batch would
