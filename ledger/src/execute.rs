@@ -49,8 +49,10 @@ pub(crate) struct Effects {
     pub(crate) positions: Vec<Position>,
     /// Transactions that did not count.
     pub(crate) dropped: Vec<Hash>,
-    /// Changes of the state, ascending by path.
+    /// Changes of the state, ascending by path; those of the sweep are not among them.
     pub(crate) writes: Vec<Write>,
+    /// What was swept before; nothing for the genesis.
+    pub(crate) sweep: Option<block::Sweep>,
 }
 
 impl fmt::Debug for Executed {
@@ -170,5 +172,9 @@ impl Executed {
 
     pub(crate) fn writes(&self) -> &[Write] {
         &self.0.effects.writes
+    }
+
+    pub(crate) fn sweep(&self) -> Option<block::Sweep> {
+        self.0.effects.sweep
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! The tree holds keys and values in its leaves, so a [`State`] answers everything by itself and
 //! never changes: every fork, every reader and every dry run has its own, and all share what is equal.
-//! Beside the tree there are four orders of the same entries, which follow from it and are not
-//! committed to: assets by id, markers by when they expire, who may grant permissions, and from which
-//! epochs on there are other validators.
-mod expiry;
+//! Beside the tree there are three orders of the same entries, which follow from it and are not
+//! committed to: assets by id, who may grant permissions, and from which epochs on there are other
+//! validators.
 mod index;
 pub(crate) mod overlay;
 pub(crate) mod prove;
+pub(crate) mod slice;
 mod sorted;
 mod tree;
 
@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use expiry::Expiry;
+use slice::Slice;
 use sorted::{Sorted, Turn};
 use tree::{Change, Tree};
 
@@ -43,7 +43,6 @@ pub struct State {
     place: Place,
     tree: Tree,
     assets: Sorted<AssetId>,
-    expiries: Sorted<Expiry>,
     /// As they lie in the tree: asked for all the time.
     parameters: Option<Parameters>,
     /// Grants of the right to manage grants, by scope.
@@ -63,17 +62,12 @@ pub(crate) struct Write {
     path: Path,
     key: StateKey,
     value: Option<Vec<u8>>,
-    /// Of a marker that was there: until when its transaction was valid. None for all other keys.
-    expired: Option<Timestamp>,
 }
 
 impl Write {
-    /// A new value, or none, at a key, whose path is given since it is dear to compute; `before` is the value
-    /// that is there.
-    pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>, before: Option<&[u8]>) -> Self {
-        let is_marker = matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
-        let expired = before.filter(|_| is_marker).and_then(read::<Marker>).map(|marker| marker.valid_until);
-        Self { path, key, value, expired }
+    /// A new value, or none, at a key, whose path is given since it is dear to compute.
+    pub(crate) fn new(path: Path, key: StateKey, value: Option<Vec<u8>>) -> Self {
+        Self { path, key, value }
     }
 
     /// Where.
@@ -109,14 +103,13 @@ impl State {
             place,
             tree: Tree::new(paths_of),
             assets: Sorted::default(),
-            expiries: Sorted::default(),
             parameters: None,
             administrators: Sorted::default(),
             sets: Arc::default(),
             unauthorised: 0,
         };
         let (keys, values): (Vec<StateKey>, Vec<Vec<u8>>) = entries.into_iter().unzip();
-        let write = |(path, (key, value))| Write::new(path, key, Some(value), None);
+        let write = |(path, (key, value))| Write::new(path, key, Some(value));
         let paths = StateKey::paths(&keys);
         let mut writes: Vec<Write> = paths.into_iter().zip(keys.into_iter().zip(values)).map(write).collect();
         writes.reverse();
@@ -129,7 +122,6 @@ impl State {
     /// The state after these changes, which are strictly ascending by path.
     pub(crate) fn after(&self, place: Place, writes: &[Write]) -> Self {
         let mut assets = Vec::new();
-        let mut expiries = Vec::new();
         let mut administrators = Vec::new();
         let mut sets = Arc::clone(&self.sets);
         let mut unauthorised = self.unauthorised;
@@ -137,13 +129,8 @@ impl State {
         for write in writes {
             match write.key() {
                 StateKey::Asset(asset) => assets.push(Turn { item: *asset, comes: write.value.is_some() }),
-                StateKey::Nonce(..) => index_marker(write, &mut expiries),
-                StateKey::Unauthorised(_) => {
-                    index_marker(write, &mut expiries);
-                    let (before, after) = (write.expired.is_some(), write.value.is_some());
-                    unauthorised =
-                        unauthorised.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
-                }
+                // Set once, and gone only when it is swept.
+                StateKey::Unauthorised(_) => unauthorised = unauthorised.saturating_add(1),
                 StateKey::Grant(_, Permission::GrantManage, scope) => {
                     let item = (scope.clone(), write.key.clone());
                     administrators.push(Turn { item, comes: write.value.is_some() });
@@ -151,6 +138,7 @@ impl State {
                 StateKey::Validators(epoch) => index_set(&mut sets, *epoch, write),
                 StateKey::Parameters => parameters = write.value().and_then(read),
                 StateKey::Grant(..)
+                | StateKey::Nonce(..)
                 | StateKey::Evidence(..)
                 | StateKey::Organisation(_)
                 | StateKey::Account(_)
@@ -158,19 +146,31 @@ impl State {
             }
         }
         assets.sort_unstable_by_key(|turn| turn.item);
-        expiries.sort_unstable_by_key(|turn| turn.item);
         administrators.sort_unstable_by(|a: &Turn<(Scope, StateKey)>, b| a.item.cmp(&b.item));
         let keys = Keys::of(writes.iter().map(Write::key));
         Self {
             place,
             tree: self.tree.update(writes.iter().zip(keys.iter()).map(|(write, key)| write.change(key))),
             assets: self.assets.update(&assets),
-            expiries: self.expiries.update(&expiries),
             parameters,
             administrators: self.administrators.update(&administrators),
             sets,
             unauthorised,
         }
+    }
+
+    /// The state without the markers of a slice whose transactions were valid until before this.
+    pub(crate) fn swept(&self, slice: Slice, before: Timestamp) -> Self {
+        let mut unauthorised = self.unauthorised;
+        let first = slice.first_path();
+        let tree = self.tree.sweep(Slice::prefix(&first), &mut |(key, value)| {
+            let goes = read::<Marker>(value).is_some_and(|marker| marker.valid_until < before);
+            if goes && matches!(read(key), Some(StateKey::Unauthorised(_))) {
+                unauthorised = unauthorised.saturating_sub(1);
+            }
+            goes
+        });
+        Self { tree, unauthorised, ..self.clone() }
     }
 
     /// The value at a key, decoded; absent too if the bytes were no such value, which the ledger never
@@ -241,25 +241,6 @@ impl State {
         let from = after.unwrap_or(AssetId::from_bytes([0; 32]));
         let others = self.assets.iter_from(&from).filter(move |asset| Some(**asset) != after);
         others.filter_map(|asset| Some((*asset, self.get(&StateKey::Asset(*asset))?)))
-    }
-
-    /// Markers by the end of their transaction's validity, the earliest first.
-    pub(crate) fn markers_by_expiry(&self) -> impl Iterator<Item = (Timestamp, StateKey)> {
-        let key = |path: Path| self.tree.keys_at(&[path]).pop().flatten().and_then(read);
-        self.expiries.iter().filter_map(move |marker| Some((marker.time(), key(marker.path())?)))
-    }
-
-    /// The first markers by the end of their transaction's validity, with their paths, as long as this says
-    /// so, and at most so many.
-    pub(crate) fn first_markers(
-        &self,
-        is_old: impl Fn(Timestamp) -> bool,
-        limit: usize,
-    ) -> Vec<(StateKey, Path)> {
-        let old = self.expiries.iter().take(limit).take_while(|marker| is_old(marker.time()));
-        let paths: Vec<Path> = old.map(Expiry::path).collect();
-        let keys = self.tree.keys_at(&paths).into_iter().zip(paths);
-        keys.filter_map(|(key, path)| Some((read(key?)?, path))).collect()
     }
 
     /// Whether there is a marker of a transaction that nobody authorised.
@@ -353,14 +334,6 @@ impl Keys {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
     }
-}
-
-fn index_marker(write: &Write, turns: &mut Vec<Turn<Expiry>>) {
-    let after = write.value().and_then(read::<Marker>).map(|marker| marker.valid_until);
-    let turn = |time, comes| Turn { item: Expiry::new(time, &write.path), comes };
-    let before = write.expired;
-    turns.extend(before.filter(|_| before != after).map(|time| turn(time, false)));
-    turns.extend(after.filter(|_| before != after).map(|time| turn(time, true)));
 }
 
 /// Most changes are of a set that is there: then nothing is copied.

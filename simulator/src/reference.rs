@@ -23,7 +23,7 @@ use quorate_primitives::state::{
 };
 use quorate_primitives::transaction::{Nonce, SignedTransaction};
 use quorate_primitives::validators::Validator;
-use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey, Timestamp};
+use quorate_primitives::{Amount, EpochNumber, Hash, Height, PublicKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use past::set_bytes;
@@ -163,7 +163,7 @@ impl Reference {
     ///
     /// `outcome` is the digest that the validators signed: the block's own place in the history of later ones.
     pub fn block(&mut self, header: &Header, outcome: Hash, bundles: &[Verified<Bundle>]) -> Vec<Receipt> {
-        self.forget_markers(header.time, bundles);
+        self.forget_markers(header);
         let mut receipts = Vec::new();
         for bundle in bundles {
             for signed in bundle.transactions() {
@@ -178,21 +178,20 @@ impl Reference {
         receipts
     }
 
-    /// Markers whose time is over go, the oldest first, some thousands in a block.
-    fn forget_markers(&mut self, now: Timestamp, bundles: &[Verified<Bundle>]) {
-        let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
-        let limit = count.saturating_mul(2).max(4_096);
+    /// Markers whose time is over go, in the block whose height ends with the bits 1 to 8 of their path.
+    fn forget_markers(&mut self, header: &Header) {
         let retention = self.parameters.marker_retention_ms;
-        let is_over = |marker: &Marker| marker.valid_until.get().saturating_add(retention) < now.get();
-        let over =
-            self.nonces.values().chain(self.unauthorised.values()).filter(|marker| is_over(marker)).count();
-        if over == 0 {
-            return;
-        }
-        // More than one block's share never gathers in a simulation: then the order would matter.
-        assert!(over <= limit, "{over} markers are over at once");
-        self.nonces.retain(|_, marker| !is_over(marker));
-        self.unauthorised.retain(|_, marker| !is_over(marker));
+        let is_over =
+            |marker: &Marker| marker.valid_until.get().saturating_add(retention) < header.time.get();
+        let turn = header.height.get() % 256;
+        let goes = |key: StateKey, marker: &Marker| {
+            is_over(marker) && {
+                let path = key.path();
+                turn == (1..9).fold(0, |bits, bit| bits << 1 | u64::from(path.bit(bit)))
+            }
+        };
+        self.nonces.retain(|(sender, nonce), marker| !goes(StateKey::Nonce(*sender, *nonce), marker));
+        self.unauthorised.retain(|id, marker| !goes(StateKey::Unauthorised(*id), marker));
     }
 
     fn transaction(&mut self, header: &Header, signed: &SignedTransaction) -> Option<Receipt> {

@@ -2,25 +2,24 @@
 //!
 //! A marker is written once and goes some minutes later, so as a row of its own each would cost two changes
 //! of the database. Instead those that a block leaves stand together in one row for each period in which
-//! their transactions expire, and a row goes as a whole when the last period of its markers is over. Which
-//! markers of the rows that are left are still in the state is told by the first of them, in the order in
-//! which markers are swept: by the end of validity, then by the second half of the path, then by the first.
+//! their transactions expire, and a row goes as a whole when none of its markers is left. Which markers of
+//! the rows are still in the state is told by one time for each [`Slice`]: those of transactions that were
+//! valid until before it were swept, and no others.
 //!
-//! That first one is enough, because no marker comes before one that was swept. A block with time `t` sweeps
-//! the beginning of that order, and of it only what expired before `t`. Its own transactions and those of
-//! later blocks, whose times are later, are valid at `t` at least, so their markers stand behind. Should a
-//! marker still be given back that is none, or be lost, then the root of the state is not that of the block,
-//! and the database is refused.
+//! These times are enough, because no marker comes that would have been swept: a block with time `t` sweeps
+//! what expired before `t`, and its own transactions and those of later blocks, whose times are later, are
+//! valid at `t` at least. Should a marker still be given back that is none, or be lost, then the root of the
+//! state is not that of the block, and the database is refused.
 use borsh::BorshDeserialize;
-use quorate_primitives::state::{Marker, Path, StateKey};
+use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::{Height, Timestamp, codec};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::corrupt;
 use crate::execute::Executed;
 use crate::state::read;
-use crate::store::schema::{META_MARKERS, PERIOD_MS, markers_key};
+use crate::state::slice::Slice;
+use crate::store::schema::{PERIOD_MS, markers_key, swept_key};
 use crate::store::{Batch, Store, StoreError, Table};
 
 /// A key of the state and its value.
@@ -29,22 +28,31 @@ type Entry = (StateKey, Vec<u8>);
 /// Rows that are read at a time when a database is opened.
 const PAGE: usize = 256;
 
-/// The first marker that is in the state.
-struct First {
-    valid_until: Timestamp,
-    path: Path,
+/// For each slice, until before when transactions were valid whose markers were swept from it.
+#[derive(Clone, Debug)]
+struct Swept([Timestamp; Slice::COUNT]);
+
+impl Default for Swept {
+    fn default() -> Self {
+        Self([Timestamp::ZERO; Slice::COUNT])
+    }
 }
 
-/// Whether a marker was swept before this one.
-fn is_before(valid_until: Timestamp, key: &StateKey, first: &First) -> bool {
-    let turned = |path: &Path| {
-        let (group, item) = path.halves();
-        (*item, *group)
-    };
-    match valid_until.cmp(&first.valid_until) {
-        Ordering::Less => true,
-        Ordering::Equal => turned(&key.path()) < turned(&first.path),
-        Ordering::Greater => false,
+impl Swept {
+    fn get(&self, slice: Slice) -> Timestamp {
+        self.0.get(usize::from(slice.number())).copied().unwrap_or_default()
+    }
+
+    /// A time only grows: should markers be kept longer from now on, those that are gone stay so.
+    fn raise(&mut self, slice: Slice, before: Timestamp) {
+        if let Some(time) = self.0.get_mut(usize::from(slice.number())) {
+            *time = before.max(*time);
+        }
+    }
+
+    /// No marker of a transaction that was valid until before this is left in any slice.
+    fn least(&self) -> Timestamp {
+        self.0.iter().copied().min().unwrap_or_default()
     }
 }
 
@@ -65,16 +73,25 @@ impl Row {
     }
 }
 
-/// The rows of the table of markers.
+/// The rows of the table of markers, and which of the markers in them are gone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Markers(BTreeSet<Row>);
+pub(crate) struct Markers {
+    rows: BTreeSet<Row>,
+    swept: Swept,
+}
 
 /// How a block changes them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Change {
     comes: Vec<Row>,
+    swept: Swept,
+}
+
+impl Change {
     /// All rows of earlier periods go.
-    first: u64,
+    fn first(&self) -> u64 {
+        Row::new(self.swept.least(), Height::ZERO).period
+    }
 }
 
 impl Markers {
@@ -92,19 +109,18 @@ impl Markers {
             codec::encode_into(key, row);
             row.extend_from_slice(value);
         }
-        let mut change = Change { comes: rows.keys().copied().collect(), first: u64::MAX };
+        let mut swept = self.swept.clone();
+        if let Some(sweep) = executed.sweep() {
+            swept.raise(sweep.slice, sweep.before);
+            let before = swept.get(sweep.slice).get().to_be_bytes();
+            batch.put(Table::Meta, swept_key(sweep.slice.number()), before.to_vec());
+        }
+        let change = Change { comes: rows.keys().copied().collect(), swept };
         for (row, markers) in rows {
             batch.put(Table::Markers, row.key(), markers);
         }
-        match executed.state().markers_by_expiry().next() {
-            Some((valid_until, key)) => {
-                change.first = Row::new(valid_until, Height::ZERO).period;
-                let value = [valid_until.get().to_be_bytes().as_slice(), key.path().as_bytes()].concat();
-                batch.put(Table::Meta, META_MARKERS, value);
-            }
-            None => batch.delete(Table::Meta, META_MARKERS),
-        }
-        for row in self.0.iter().take_while(|row| row.period < change.first) {
+        let first = change.first();
+        for row in self.rows.iter().take_while(|row| row.period < first) {
             batch.delete(Table::Markers, row.key());
         }
         change
@@ -112,30 +128,41 @@ impl Markers {
 
     /// The rows after a change that is written.
     pub(crate) fn apply(&mut self, change: Change) {
-        while self.0.first().is_some_and(|row| row.period < change.first) {
-            self.0.pop_first();
+        let first = change.first();
+        while self.rows.first().is_some_and(|row| row.period < first) {
+            self.rows.pop_first();
         }
-        self.0.extend(change.comes);
+        self.rows.extend(change.comes);
+        self.swept = change.swept;
     }
 
     /// Reads all rows, and the markers that are in the state after the head.
     pub(crate) fn load(store: &dyn Store) -> Result<(Self, Vec<Entry>), StoreError> {
-        let (mut rows, mut entries) = (BTreeSet::new(), Vec::new());
-        let Some(first) = read_first(store)? else { return Ok((Self::default(), entries)) };
+        let mut found = Self { rows: BTreeSet::new(), swept: read_swept(store)? };
+        let mut entries = Vec::new();
         // What is deleted before it may still take time to be passed over.
-        let mut from = Row::new(first.valid_until, Height::ZERO).key().to_vec();
+        let mut from = Row::new(found.swept.least(), Height::ZERO).key().to_vec();
         loop {
             let page = store.scan(Table::Markers, &from, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok((Self(rows), entries)) };
+            let Some((last, _)) = page.last() else { return Ok((found, entries)) };
             from.clone_from(last);
             from.push(0);
             for (key, value) in page {
-                rows.insert(row_of(&key)?);
-                let markers = markers_of(&value)?.into_iter();
-                let alive = markers.filter(|(key, marker)| !is_before(marker.valid_until, key, &first));
-                entries.extend(alive.map(|(key, marker)| (key, codec::encode(&marker))));
+                found.rows.insert(row_of(&key)?);
+                entries.extend(found.alive(markers_of(&value)?));
             }
         }
+    }
+
+    /// Those of a row's markers that were not swept.
+    fn alive(&self, markers: Vec<(StateKey, Marker)>) -> impl Iterator<Item = Entry> {
+        let (keys, markers): (Vec<StateKey>, Vec<Marker>) = markers.into_iter().unzip();
+        let paths = StateKey::paths(&keys);
+        let is_left = |path, marker: &Marker| marker.valid_until >= self.swept.get(Slice::of_path(path));
+        let left: Vec<bool> =
+            paths.iter().zip(&markers).map(|(path, marker)| is_left(path, marker)).collect();
+        let all = keys.into_iter().zip(markers).zip(left).filter(|(_, is_left)| *is_left);
+        all.map(|((key, marker), _)| (key, codec::encode(&marker)))
     }
 }
 
@@ -144,13 +171,15 @@ pub(crate) fn is_marker(key: &StateKey) -> bool {
     matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_))
 }
 
-fn read_first(store: &dyn Store) -> Result<Option<First>, StoreError> {
-    let Some(bytes) = store.get(Table::Meta, META_MARKERS)? else { return Ok(None) };
-    let wrong = || corrupt(Table::Meta, "the first marker is not 72 bytes");
-    let (valid_until, path) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
-    let path: [u8; 64] = path.try_into().map_err(|_| wrong())?;
-    let valid_until = Timestamp::new(u64::from_be_bytes(*valid_until));
-    Ok(Some(First { valid_until, path: Path::from_bytes(path) }))
+fn read_swept(store: &dyn Store) -> Result<Swept, StoreError> {
+    let mut swept = Swept::default();
+    for slice in Slice::all() {
+        let Some(bytes) = store.get(Table::Meta, &swept_key(slice.number()))? else { continue };
+        let wrong = |_| corrupt(Table::Meta, "the time of a sweep is not 8 bytes");
+        let before: [u8; 8] = bytes.as_slice().try_into().map_err(wrong)?;
+        swept.raise(slice, Timestamp::new(u64::from_be_bytes(before)));
+    }
+    Ok(swept)
 }
 
 fn row_of(key: &[u8]) -> Result<Row, StoreError> {

@@ -1,4 +1,4 @@
-//! A whole block: the sweep of old markers, then bundle by bundle transactions and accusations, then the
+//! A whole block: the sweep of a slice of old markers, then bundle by bundle transactions and accusations, then the
 //! roots.
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
@@ -13,11 +13,8 @@ use super::transaction::{Moment, touched, transaction};
 use super::{Effects, Executed, evidence};
 use crate::chain::{self, Position};
 use crate::state::overlay::Overlay;
+use crate::state::slice::Slice;
 use crate::state::{Place, State};
-
-/// Most markers that a block removes, or twice as many as it has transactions if that is more: bounds
-/// the work of a block after a long pause, and still removes faster than blocks can add.
-pub const SWEEP_MAX: usize = 4_096;
 
 /// Executes a block on its parent. The header is taken as it is: whether it may follow the parent is
 /// for the validators to judge before they vote.
@@ -25,7 +22,9 @@ pub const SWEEP_MAX: usize = 4_096;
 pub fn block(parent: &Executed, header: &Header, bundles: &[Verified<Bundle>]) -> Executed {
     let base = parent.state();
     let place = Place { chain: base.chain(), height: header.height, time: header.time };
-    let effects = run(base, header, bundles);
+    let sweep = Sweep::of(base, header);
+    let base = base.swept(sweep.slice, sweep.before);
+    let effects = run(&base, header, bundles);
     let state = base.after(place, &effects.writes);
     let history = match parent.header() {
         Some(_) => parent.history().append(chain::leaf(parent)).0,
@@ -41,7 +40,7 @@ pub fn block(parent: &Executed, header: &Header, bundles: &[Verified<Bundle>]) -
             .validators_hash(header.epoch.next())
             .unwrap_or(parent.outcome().next_validators),
     };
-    Executed::new(Some(header.clone()), outcome, state, (history, effects))
+    Executed::new(Some(header.clone()), outcome, state, (history, Effects { sweep: Some(sweep), ..effects }))
 }
 
 fn run(base: &State, header: &Header, bundles: &[Verified<Bundle>]) -> Effects {
@@ -49,9 +48,6 @@ fn run(base: &State, header: &Header, bundles: &[Verified<Bundle>]) -> Effects {
     let mut overlay = Overlay::new(base);
     let Some(moment) = Moment::of(base, header.height, header.time) else { return effects };
     let moment = Moment { epoch: header.epoch, ..moment };
-    let count: usize = bundles.iter().map(|bundle| bundle.transactions().len()).sum();
-    let limit = SWEEP_MAX.max(count.saturating_mul(2));
-    sweep(base, &mut overlay, &moment, limit);
     let counts =
         |envelope: &Transaction| envelope.chain == moment.chain && envelope.valid_until >= moment.time;
     for (index, bundle) in (0_u16..).zip(bundles) {
@@ -79,15 +75,20 @@ fn position(height: Height, index: usize, bundle: u16, offset: u16) -> Position 
     Position { height, index: u32::try_from(index).unwrap_or(u32::MAX), bundle, offset }
 }
 
-/// Removes the markers that have outlived their retention before this block, the oldest first. A
-/// transaction whose marker goes has expired, so it cannot come back.
-fn sweep(base: &State, overlay: &mut Overlay<'_>, moment: &Moment, limit: usize) {
-    let outlived = |valid_until: Timestamp| {
-        let ended = valid_until.saturating_add(moment.marker_retention_ms) < moment.time;
-        ended || zoo::has(Bug::MarkersSweptEarly)
-    };
-    let old = base.first_markers(outlived, limit);
-    overlay.read_ahead_at(old.clone());
-    old.iter().for_each(|(key, _)| overlay.delete(key));
-    overlay.keep();
+/// What a block sweeps: the markers of a slice that have outlived their retention before it. A transaction
+/// whose marker goes has expired, so it cannot come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sweep {
+    pub(crate) slice: Slice,
+    /// Markers of transactions that were valid until before this go.
+    pub(crate) before: Timestamp,
+}
+
+impl Sweep {
+    fn of(base: &State, header: &Header) -> Self {
+        let retention_ms = base.parameters().map_or(u64::MAX, |parameters| parameters.marker_retention_ms);
+        let is_early = zoo::has(Bug::MarkersSweptEarly);
+        let before = if is_early { Timestamp::MAX } else { header.time.saturating_sub(retention_ms) };
+        Self { slice: Slice::of_block(header.height), before }
+    }
 }

@@ -162,7 +162,6 @@ mod tests {
             height: Height::ZERO,
             time: Timestamp::ZERO,
             ahead_max_ms: 0,
-            marker_retention_ms: 0,
         };
         let mut session = Session::new(&mut overlay, &moment, &envelope());
         let asset = AssetId::from_bytes([0; 32]);

@@ -23,8 +23,6 @@ pub(crate) struct Moment {
     pub(crate) time: Timestamp,
     /// How far ahead of the block a transaction's end of validity may lie, in milliseconds.
     pub(crate) ahead_max_ms: u64,
-    /// How long markers outlive their transaction, in milliseconds.
-    pub(crate) marker_retention_ms: u64,
 }
 
 impl Moment {
@@ -37,7 +35,6 @@ impl Moment {
             height,
             time,
             ahead_max_ms: parameters.max_validity_ms.saturating_add(parameters.clock_bound_ms),
-            marker_retention_ms: parameters.marker_retention_ms,
         })
     }
 }

@@ -68,15 +68,6 @@ impl<'a> Overlay<'a> {
         self.read(keys.into_iter().zip(paths));
     }
 
-    /// The same for keys whose paths are known, none of which was asked for before.
-    pub(crate) fn read_ahead_at(&mut self, keys: Vec<(StateKey, Path)>) {
-        self.index.reserve(keys.len());
-        for (position, (key, _)) in (self.cells.len()..).zip(&keys) {
-            self.index.insert(key, position);
-        }
-        self.read(keys.into_iter());
-    }
-
     /// Makes cells for keys that have their positions.
     fn read(&mut self, keys: impl Iterator<Item = (StateKey, Path)>) {
         let first = self.cells.len();
@@ -180,8 +171,7 @@ impl<'a> Overlay<'a> {
         let write = |cell: Cell<'_>| {
             let Before(before) = cell.before?;
             let is_changed = before != cell.value;
-            is_changed
-                .then(|| Write::new(cell.path, cell.key, cell.value.map(Cow::into_owned), before.as_deref()))
+            is_changed.then(|| Write::new(cell.path, cell.key, cell.value.map(Cow::into_owned)))
         };
         let mut writes: Vec<Write> = self.cells.into_iter().filter_map(write).collect();
         // Nearly all differ in their first bits, which are faster to compare.

@@ -6,6 +6,7 @@
 //! How leaves share pages follows from how they came and went; the hashes do not tell of pages.
 //! Source of the shape that is hashed: `primitives::merkle`.
 mod page;
+mod sweep;
 mod update;
 
 use quorate_primitives::Hash;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use page::Page;
+pub(crate) use sweep::Prefix;
 pub(crate) use update::Change;
 
 /// Two subtrees: left holds the paths whose bit at `depth` is 0.
@@ -119,21 +121,6 @@ impl Tree {
             values.push((key == place.key).then_some(value));
         }
         values
-    }
-
-    /// The keys that lie at these paths, in order, as canonical bytes; none for a path at which no key lies.
-    pub(crate) fn keys_at(&self, paths: &[Path]) -> Vec<Option<&[u8]>> {
-        let leaves = self.top.as_ref().map(|top| nearest_all::<false>(top, paths.iter())).unwrap_or_default();
-        let keys: Vec<&[u8]> = leaves.into_iter().map(|(page, leaf)| page.entry(leaf).0).collect();
-        let found = (self.paths_of)(&keys);
-        let mut there: Vec<Option<&[u8]>> = Vec::with_capacity(paths.len());
-        there.extend(
-            keys.into_iter()
-                .zip(found.iter().zip(paths))
-                .map(|(key, (found, path))| (found == path).then_some(key)),
-        );
-        there.resize(paths.len(), None);
-        there
     }
 
     /// All leaves in ascending order of their paths.

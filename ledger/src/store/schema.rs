@@ -4,7 +4,7 @@
 use quorate_primitives::Height;
 
 /// Version of everything below. A database of another version is refused.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 macro_rules! tables {
     ($($variant:ident = $name:literal, $doc:literal;)*) => {
@@ -26,7 +26,7 @@ macro_rules! tables {
 }
 
 tables! {
-    Meta = "meta", "Name of a fact → its value: [`META_FORMAT`], [`META_CHAIN`], [`META_HEAD`], [`META_MARKERS`].";
+    Meta = "meta", "Name of a fact → its value: [`META_FORMAT`], [`META_CHAIN`], [`META_HEAD`], [`META_SWEPT`].";
     State = "state", "State key of all but markers, canonical bytes → canonical value without the zeros at its end ‖ number of those (1).";
     Markers = "markers", "Period (8) ‖ height (8) → markers that this block left of transactions which expire in that period: canonical state key ‖ canonical value of each.";
     Blocks = "blocks", "Height (8) → header and outcome.";
@@ -46,9 +46,16 @@ pub const META_CHAIN: &[u8] = b"chain";
 /// Fact: height (8, big endian) ‖ id (32) ‖ outcome digest (32) of the last block.
 pub const META_HEAD: &[u8] = b"head";
 
-/// Fact: the first marker in the state after the last block, in the order in which they are swept: end of
-/// validity (8, big endian) ‖ path (64). Absent when there is none.
-pub const META_MARKERS: &[u8] = b"markers";
+/// Facts: these bytes ‖ number of a slice of the markers (1) → time (8, big endian): the markers of the slice
+/// whose transactions were valid until before it are not in the state any more. Absent for a slice that was
+/// never swept.
+pub const META_SWEPT: &[u8; 5] = b"swept";
+
+/// Name of the fact about a slice.
+#[must_use]
+pub fn swept_key(slice: u8) -> [u8; 6] {
+    joined(META_SWEPT, &[slice])
+}
 
 /// Length of the periods by which markers stand together, in milliseconds: few rows for a block, and few
 /// markers that are read in vain when a database is opened. Periods are counted from the epoch of the clock.

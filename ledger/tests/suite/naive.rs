@@ -96,7 +96,7 @@ impl Naive {
 
     /// Executes a block on top of all before, and returns its receipts and outcome.
     pub(crate) fn block(&mut self, header: &Header, bundles: &[Verified<Bundle>]) -> (Vec<Receipt>, Outcome) {
-        self.sweep(header.time);
+        self.sweep(header);
         let mut receipts: Vec<Receipt> = Vec::new();
         for bundle in bundles {
             receipts
@@ -114,12 +114,19 @@ impl Naive {
         (receipts, outcome)
     }
 
-    /// The random blocks of the tests never have more old markers than one sweep takes.
-    fn sweep(&mut self, now: Timestamp) {
-        let keep =
-            |marker: &Marker| marker.valid_until.get() + self.parameters.marker_retention_ms >= now.get();
-        self.nonces.retain(|_, marker| keep(marker));
-        self.unauthorised.retain(|_, marker| keep(marker));
+    /// Markers that are over go in the block whose height ends with bits 1 to 8 of their path.
+    fn sweep(&mut self, header: &Header) {
+        let end = header.time.get();
+        let slice = |key: &StateKey| {
+            let [first, second, ..] = *key.path().as_bytes();
+            u64::from(u16::from_be_bytes([first, second]) >> 7 & 0xff)
+        };
+        let keep = |key: StateKey, marker: &Marker| {
+            let is_over = marker.valid_until.get() + self.parameters.marker_retention_ms < end;
+            !is_over || slice(&key) != header.height.get() % 256
+        };
+        self.nonces.retain(|(sender, nonce), marker| keep(StateKey::Nonce(*sender, *nonce), marker));
+        self.unauthorised.retain(|id, marker| keep(StateKey::Unauthorised(*id), marker));
     }
 
     fn root(&self) -> Hash {

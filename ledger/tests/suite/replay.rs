@@ -1,10 +1,10 @@
 //! Every transaction counts at most once, and only in its time.
-use quorate_ledger::execute::block::SWEEP_MAX;
 use quorate_ledger::{Refusal, admission, admissions, simulate};
 use quorate_primitives::receipt::{Failure, Verdict};
 use quorate_primitives::state::{Marker, StateKey};
 use quorate_primitives::transaction::SignedTransaction;
 use quorate_primitives::{Hash, Height};
+use std::collections::BTreeSet;
 
 use crate::world::*;
 
@@ -12,9 +12,9 @@ fn payment(world: &mut World, amount: u128) -> Draft {
     world.draft(ALICE).actions(vec![own(transfer("GOLD", id(BOB), amount))])
 }
 
-fn markers(world: &World) -> usize {
+fn marker_keys(world: &World) -> BTreeSet<StateKey> {
     let is_marker = |key: &StateKey| matches!(key, StateKey::Nonce(..) | StateKey::Unauthorised(_));
-    world.ledger.head().state().entries().filter(|(key, _)| is_marker(key)).count()
+    world.ledger.head().state().entries().map(|(key, _)| key).filter(is_marker).collect()
 }
 
 #[test]
@@ -93,41 +93,59 @@ fn the_ends_of_the_time_window_count() {
     assert_eq!(world.block(edges).len(), 2);
 }
 
-#[test]
-fn markers_stay_through_their_retention_and_then_go() {
-    let mut world = World::new();
-    let valid_until = START.saturating_add(STEP_MS);
-    let draft = payment(&mut world, 1).valid_until(valid_until);
-    world.run(draft);
-    assert_eq!(markers(&world), 1);
-    // Retention is 2,000 ms: in a block exactly that much later the marker stays.
-    world.block_of(vec![], 2_000);
-    assert_eq!(markers(&world), 1);
-    world.block_of(vec![], 1);
-    assert_eq!(markers(&world), 0);
+/// The bits of a marker's path that say in which blocks it may be swept.
+fn slice(key: &StateKey) -> u64 {
+    let path = key.path();
+    (1..9).fold(0, |slice, bit| slice << 1 | u64::from(path.bit(bit)))
 }
 
 #[test]
-fn a_block_sweeps_a_bounded_number_of_markers_the_oldest_first() {
+fn a_marker_goes_in_the_first_block_of_its_slice_after_its_retention() {
     let mut world = World::new();
-    let total = SWEEP_MAX + 10;
-    let early = |index: usize| START.saturating_add(if index < 10 { 2_000 } else { 1_000 });
-    let transactions: Vec<_> =
-        (0..total).map(|index| payment(&mut world, 0).valid_until(early(index)).sign()).collect();
-    let lists = transactions.chunks(500).map(<[_]>::to_vec).collect();
-    assert_eq!(world.block_of(lists, STEP_MS).len(), total);
+    // Retention is 2,000 ms. All of these are over at the same time, in the middle of some slices.
+    let valid_until = START.saturating_add(20_000);
+    for number in 0..40 {
+        let mut draft = payment(&mut world, 1).valid_until(valid_until);
+        // Markers of one sender lie in one slice, those by id in all.
+        draft.keys = vec![if number < 10 { ALICE } else { BOB }];
+        world.block_of(vec![vec![draft.sign()]], 1);
+    }
+    let mut left: BTreeSet<StateKey> = marker_keys(&world);
+    assert_eq!(left.len(), 40);
+    let end = valid_until.saturating_add(2_000);
+    while world.ledger.head().time() < end {
+        let wait = end.distance_from(world.ledger.head().time()).min(200);
+        world.block_of(vec![], wait);
+        assert_eq!(marker_keys(&world), left, "a marker stays until exactly that much later");
+    }
+    for _ in 0..256 {
+        world.block_of(vec![], 1);
+        let height = world.ledger.head().height().get();
+        left.retain(|key| slice(key) != height % 256);
+        assert_eq!(marker_keys(&world), left);
+    }
+    assert!(left.is_empty());
+}
+
+#[test]
+fn a_nonce_is_free_again_only_when_its_marker_is_swept() {
+    let mut world = World::new();
+    let first = payment(&mut world, 1).valid_until(START.saturating_add(STEP_MS));
+    world.run(first.clone());
+    let key = marker_keys(&world).pop_first().unwrap();
     world.block_of(vec![], 3_600_000);
-    let left = world.ledger.head().state().entries();
-    let left: Vec<Marker> = left
-        .filter_map(|(key, _)| match key {
-            StateKey::Nonce(..) => world.ledger.head().state().get(&key),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(left.len(), 10);
-    assert!(left.iter().all(|marker| marker.valid_until == early(0)));
-    world.block_of(vec![], 1);
-    assert_eq!(markers(&world), 0);
+    let mut other = first.actions(vec![own(transfer("GOLD", id(BOB), 2))]);
+    loop {
+        other = other.valid_until(world.ledger.head().time().saturating_add(10_000));
+        let height = world.ledger.head().height().next().get();
+        let receipts = world.block(vec![other.clone().sign()]);
+        // The block that sweeps it may use it again.
+        if slice(&key) == height % 256 {
+            assert_eq!(receipts[0].verdict, Verdict::Committed);
+            break;
+        }
+        assert_eq!(receipts[0].verdict, failed(Failure::NonceConflict));
+    }
 }
 
 #[test]

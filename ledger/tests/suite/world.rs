@@ -330,6 +330,12 @@ impl World {
         self.block_of(lists, STEP_MS)
     }
 
+    /// Blocks without transactions, an hour later, until every marker was swept.
+    pub(crate) fn sweep(&mut self) {
+        self.block_of(vec![], 3_600_000);
+        (1..256).for_each(|_| drop(self.block(vec![])));
+    }
+
     /// The same with several bundles and another distance to the parent.
     pub(crate) fn block_of(&mut self, lists: Vec<Vec<SignedTransaction>>, step_ms: u64) -> Vec<Receipt> {
         self.commit(&bundles(lists), step_ms).receipts().to_vec()

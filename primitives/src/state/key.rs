@@ -106,14 +106,6 @@ impl Path {
         Self(bytes)
     }
 
-    /// Both halves: hash of the group, hash of the item.
-    #[must_use]
-    pub fn halves(&self) -> (&[u8; 32], &[u8; 32]) {
-        const ZERO: &[u8; 32] = &[0; 32];
-        let (first, second) = self.0.split_at(32);
-        (first.try_into().unwrap_or(ZERO), second.try_into().unwrap_or(ZERO))
-    }
-
     /// The first 64 bits as a number: paths are in the order of these as far as they differ.
     #[must_use]
     pub fn first_bits(&self) -> u64 {

@@ -2,7 +2,7 @@
 use super::*;
 use quorate_primitives::merkle::{Leaf, tree_root};
 use quorate_primitives::state::value_hash;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Model = BTreeMap<Path, u8>;
 
@@ -180,9 +180,6 @@ fn more_changes_than_are_made_at_a_time_give_the_tree_of_what_is_left() {
     let places: Vec<Place<'_>> = changes.keys().map(|path| Place { path, key: path.as_bytes() }).collect();
     let found = after.get_all(&places).into_iter().map(|found| found.map(|value| value[0]));
     assert!(found.eq(changes.values().copied()), "values read together are those that were put");
-    let paths: Vec<Path> = changes.keys().copied().collect();
-    let there = after.keys_at(&paths).into_iter().map(|key| key.map(|key| paths_of(&[key])[0]));
-    assert!(there.eq(changes.iter().map(|(path, value)| value.map(|_| *path))), "keys lie at their paths");
 }
 
 #[test]
@@ -236,4 +233,56 @@ fn every_small_tree_finds_what_it_holds_and_nothing_else() {
             assert_eq!(get(&tree, path), expected.get(path).copied(), "{subset:b} {path:?}");
         }
     }
+}
+
+#[test]
+fn a_sweep_takes_out_of_a_part_what_goes_and_nothing_else() {
+    let full: Model = (0..3_000).map(|number| (scattered(number), (number % 5) as u8)).collect();
+    let base = tree(&full);
+    // A third of the leaves share their first half: parts as large as that, and of few leaves or none.
+    let group = scattered(0);
+    for (first, bits) in
+        [(group, 256), (group, 9), (group, 0), (group, 512), (scattered(1), 9), (scattered(2), 4)]
+    {
+        for least in 0..=5 {
+            let holds = |path: &Path| path.first_difference(&first).is_none_or(|bit| bit >= bits);
+            let mut asked = BTreeSet::new();
+            let swept = base.sweep(Prefix { first: &first, bits }, &mut |(key, value)| {
+                asked.insert(paths_of(&[key])[0]);
+                value[0] >= least
+            });
+            assert!(asked.iter().eq(full.keys().filter(|path| holds(path))), "{bits} bits");
+            let left = full.iter().filter(|(path, value)| !holds(path) || **value < least);
+            check(&swept, &left.map(|(path, value)| (*path, *value)).collect());
+            check(&base, &full);
+        }
+    }
+}
+
+#[test]
+fn any_sweep_of_a_small_tree_leaves_the_rest() {
+    let paths = paths();
+    for subset in 0..1_u32 << paths.len() {
+        let base = tree(&model(&paths, subset, 1));
+        for (first, bits) in
+            paths.iter().flat_map(|first| [0, 1, 8, 9, 257, 505, 512].map(|bits| (first, bits)))
+        {
+            let holds = |path: &Path| path.first_difference(first).is_none_or(|bit| bit >= bits);
+            let swept = base.sweep(Prefix { first, bits }, &mut |_| true);
+            let mut left = model(&paths, subset, 1);
+            left.retain(|path, _| !holds(path));
+            check(&swept, &left);
+        }
+    }
+}
+
+#[test]
+fn a_sweep_that_takes_nothing_shares_the_whole_tree() {
+    let full: Model = (0..500).map(|number| (scattered(number), 1)).collect();
+    let base = tree(&full);
+    let swept = base.sweep(Prefix { first: &scattered(0), bits: 0 }, &mut |_| false);
+    let (Some(Subtree::Inner(old, _)), Some(Subtree::Inner(new, _))) = (base.top(), swept.top()) else {
+        panic!("one page is all there is");
+    };
+    assert!(std::ptr::eq(old, new));
 }

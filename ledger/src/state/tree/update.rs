@@ -47,14 +47,13 @@ impl Tree {
 fn changed(top: Option<&Branch>, changes: &[Change<'_>], paths_of: PathsOf) -> Option<Branch> {
     let leaves = leaves(changes);
     let placed = place(top, changes, paths_of);
-    let mut draft = Draft { leaves: &leaves, items: Vec::new(), levels: Vec::new(), inners: Vec::new() };
+    let mut draft = Draft::new(&leaves);
     let part = draft.update(top, &placed);
-    let part = part.map(|part| draft.settle(part));
-    draft.build(part)
+    draft.finish(part)
 }
 
 /// A leaf that is new or has a new value.
-struct NewLeaf<'a> {
+pub(super) struct NewLeaf<'a> {
     key: &'a [u8],
     value: &'a [u8],
     hash: Hash,
@@ -77,7 +76,7 @@ fn leaves<'a>(changes: &[Change<'a>]) -> Vec<NewLeaf<'a>> {
 }
 
 /// A change that is known to change something.
-struct Placed<'a> {
+pub(super) struct Placed<'a> {
     path: &'a Path,
     /// The first bit in which the path differs from all paths of the tree; [`Path::BITS`] if it is there.
     difference: u16,
@@ -85,6 +84,13 @@ struct Placed<'a> {
     nearest: usize,
     /// Which new leaf, if it is not removed.
     leaf: Option<usize>,
+}
+
+impl<'a> Placed<'a> {
+    /// The removal of a leaf of a page, of which `path` need not be the path: that it is there is known.
+    pub(super) fn removed(path: &'a Path, leaf: usize) -> Self {
+        Self { path, difference: Path::BITS, nearest: leaf, leaf: None }
+    }
 }
 
 /// Finds where the changes go.
@@ -127,7 +133,7 @@ fn split<'a, 'b>(changes: &'b [Placed<'a>], depth: u16) -> (&'b [Placed<'a>], &'
 }
 
 /// The new pages and inner nodes of an update, before they are hashed.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     leaves: &'a [NewLeaf<'a>],
     /// Leaves of the new pages: each page is a run of them.
     items: Vec<Item<'a>>,
@@ -189,7 +195,7 @@ struct Joint {
 }
 
 /// A subtree of the next version.
-enum Part<'a> {
+pub(super) enum Part<'a> {
     /// As it was.
     Whole(&'a Branch),
     /// A page of this run of items.
@@ -212,6 +218,17 @@ struct NewInner<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// A draft that may use these new leaves.
+    pub(super) fn new(leaves: &'a [NewLeaf<'a>]) -> Self {
+        Self { leaves, items: Vec::new(), levels: Vec::new(), inners: Vec::new() }
+    }
+
+    /// The tree that a draft of all its parts gives.
+    pub(super) fn finish(mut self, top: Option<Part<'a>>) -> Option<Branch> {
+        let top = top.map(|part| self.settle(part));
+        self.build(top)
+    }
+
     /// What becomes of a node by these changes, all of which belong below it or beside it.
     fn update(&mut self, old: Option<&'a Branch>, changes: &[Placed<'_>]) -> Option<Part<'a>> {
         let Some(old) = old else { return self.gather(changes) };
@@ -255,7 +272,7 @@ impl<'a> Draft<'a> {
 
     /// A page after these changes. All leaves that were there or come are gone through in order; the first
     /// difference of two that become neighbours is the least of those between them.
-    fn rewrite(&mut self, page: &'a Page, changes: &[Placed<'_>]) -> Option<Part<'a>> {
+    pub(super) fn rewrite(&mut self, page: &'a Page, changes: &[Placed<'_>]) -> Option<Part<'a>> {
         let start = self.items.len();
         let mut rewriting = Rewriting { start, next: 0, depth: None, removed: None, newest: None };
         for change in changes {
@@ -311,7 +328,13 @@ impl<'a> Draft<'a> {
         (first..).zip(items).min_by_key(|(_, item)| item.depth).map(|(position, _)| position)
     }
 
-    fn join(&mut self, depth: u16, left: Option<Part<'a>>, right: Option<Part<'a>>) -> Option<Part<'a>> {
+    /// Two parts under the node that divides them by this bit, or the one that there is.
+    pub(super) fn join(
+        &mut self,
+        depth: u16,
+        left: Option<Part<'a>>,
+        right: Option<Part<'a>>,
+    ) -> Option<Part<'a>> {
         let (left, right) = match (left, right) {
             (Some(left), Some(right)) => (left, right),
             (left, right) => return left.or(right),
