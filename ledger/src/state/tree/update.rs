@@ -142,6 +142,8 @@ pub(super) struct Draft<'a> {
     levels: Vec<Vec<Joint>>,
     /// New inner nodes between pages, each after those below it.
     inners: Vec<NewInner<'a>>,
+    /// Room for the nodes of a page that are not whole yet.
+    open: Vec<Open>,
 }
 
 /// A leaf of a new page.
@@ -187,6 +189,27 @@ impl Summary {
     }
 }
 
+/// A subtree of a page.
+struct Whole {
+    summary: Summary,
+    /// Whether it has a leaf below it for which it is to be hashed anew.
+    is_touched: bool,
+}
+
+impl Whole {
+    fn of(item: &Item<'_>) -> Self {
+        Self { summary: item.summary(), is_touched: item.is_touched }
+    }
+}
+
+/// A node of a page whose left side is whole.
+struct Open {
+    /// The first item of its right side.
+    position: usize,
+    depth: u16,
+    left: Whole,
+}
+
 /// Two subtrees divided by a bit.
 struct Joint {
     depth: u16,
@@ -220,7 +243,7 @@ struct NewInner<'a> {
 impl<'a> Draft<'a> {
     /// A draft that may use these new leaves.
     pub(super) fn new(leaves: &'a [NewLeaf<'a>]) -> Self {
-        Self { leaves, items: Vec::new(), levels: Vec::new(), inners: Vec::new() }
+        Self { leaves, items: Vec::new(), levels: Vec::new(), inners: Vec::new(), open: Vec::new() }
     }
 
     /// The tree that a draft of all its parts gives.
@@ -386,24 +409,43 @@ impl<'a> Draft<'a> {
         Settled { part, summary }
     }
 
-    /// The hash of a run of items, which is never empty.
+    /// The hash of a run of items, which is never empty. Nodes are closed from left to right: one is whole
+    /// when an item follows that a higher node parts from it.
     fn sum_run(&mut self, run: Range<usize>) -> Summary {
-        let Some(part) = self.part(&run) else {
-            return self.items.get(run.start).map_or(Summary::Known(Hash::ZERO), Item::summary);
+        let mut open = std::mem::take(&mut self.open);
+        let Some(mut whole) = self.items.get(run.start).map(Whole::of) else {
+            return Summary::Known(Hash::ZERO);
         };
-        let items = self.items.get(run.clone()).unwrap_or_default();
-        let is_touched = items.iter().any(|item| item.is_touched);
-        let Some(item) = self.items.get(part) else { return Summary::Known(Hash::ZERO) };
-        if let (false, Source::Kept(page, position)) = (is_touched, item.source) {
-            return Summary::Known(page.join(position));
+        for position in run.skip(1) {
+            let Some(item) = self.items.get(position) else { break };
+            let (depth, next) = (item.depth, Whole::of(item));
+            while let Some(node) = open.pop_if(|node| node.depth > depth) {
+                whole = self.close(node, whole);
+            }
+            open.push(Open { position, depth, left: whole });
+            whole = next;
         }
-        let depth = item.depth;
-        let (left, right) = (self.sum_run(run.start..part), self.sum_run(part..run.end));
-        let summary = self.sum(depth, left, right);
-        if let Some(item) = self.items.get_mut(part) {
+        while let Some(node) = open.pop() {
+            whole = self.close(node, whole);
+        }
+        self.open = open;
+        whole.summary
+    }
+
+    /// The node that parts an item from the one before, of which this is the right side.
+    fn close(&mut self, node: Open, right: Whole) -> Whole {
+        let Open { position, depth, left } = node;
+        let is_touched = left.is_touched || right.is_touched;
+        if !is_touched
+            && let Some(Source::Kept(page, leaf)) = self.items.get(position).map(|item| item.source)
+        {
+            return Whole { summary: Summary::Known(page.join(leaf)), is_touched };
+        }
+        let summary = self.sum(depth, left.summary, right.summary);
+        if let Some(item) = self.items.get_mut(position) {
             item.join = Some(summary);
         }
-        summary
+        Whole { summary, is_touched }
     }
 
     /// Has a pair hashed once what it is made of is known.
