@@ -113,7 +113,7 @@ impl Markers {
         if let Some(sweep) = executed.sweep() {
             swept.raise(sweep.slice, sweep.before);
             let before = swept.get(sweep.slice).get().to_be_bytes();
-            batch.put(Table::Meta, swept_key(sweep.slice.number()), before.to_vec());
+            batch.put(Table::Meta, swept_key(sweep.slice.number()), before);
         }
         let change = Change { comes: rows.keys().copied().collect(), swept };
         for (row, markers) in rows {

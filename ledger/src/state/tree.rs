@@ -5,6 +5,7 @@
 //! version of the tree is a cheap clone, lives as long as somebody holds it, and is never seen changing.
 //! How leaves share pages follows from how they came and went; the hashes do not tell of pages.
 //! Source of the shape that is hashed: `primitives::merkle`.
+mod draft;
 mod page;
 mod sweep;
 mod update;

@@ -119,7 +119,7 @@ fn markers_that_the_last_block_did_not_leave_are_refused() {
     let of_root = |error| matches!(error, OpenError::StateRoot { .. });
     assert!(of_root(refusal(&|batch| batch.delete(Table::Markers, &key))));
     let swept = |batch: &mut Batch, before: &[u8]| {
-        (0..=u8::MAX).for_each(|slice| batch.put(Table::Meta, schema::swept_key(slice), before.to_vec()));
+        (0..=u8::MAX).for_each(|slice| batch.put(Table::Meta, schema::swept_key(slice), before));
     };
     assert!(of_root(refusal(&|batch| swept(batch, &u64::MAX.to_be_bytes()))));
     let corrupt = |error| matches!(error, OpenError::Store(StoreError::Corrupt { .. }));

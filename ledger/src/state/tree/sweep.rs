@@ -3,8 +3,9 @@
 use quorate_primitives::state::Path;
 use std::ops::Range;
 
+use super::draft::{Draft, Part};
 use super::page::Page;
-use super::update::{Draft, Part, Placed};
+use super::update::Placed;
 use super::{Branch, Entry, Node, PathsOf, Subtree, Tree};
 
 /// A part of a tree: all paths that share their first bits with this one.
