@@ -1,5 +1,5 @@
-//! A whole block: the sweep of a slice of old markers, then bundle by bundle transactions and accusations, then the
-//! roots.
+//! A whole block: the sweep of one slice of old markers, then bundle by bundle transactions and
+//! accusations, then the roots.
 use quorate_primitives::block::{Header, Outcome};
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::merkle::list_root;
