@@ -250,12 +250,10 @@ impl Sender {
         let mut calls = JoinSet::new();
         let mut sent = 0_u64;
         while !self.end.has_come() {
-            let mut due = passed(began, gap).saturating_sub(sent);
+            let mut due = passed(began.elapsed(), gap).saturating_sub(sent);
             while due > 0 {
                 let first = sent;
-                let due_at = move |place: u64| {
-                    began + Duration::from_nanos(gap.saturating_mul(first.saturating_add(place)))
-                };
+                let due_at = move |place: u64| due_at(began, gap, first.saturating_add(place));
                 let handed_in = self.spawn(&mut calls, due, due_at);
                 if handed_in == 0 {
                     break;
@@ -275,7 +273,7 @@ impl Sender {
         let mut calls = JoinSet::new();
         let mut done_with = 0_u64;
         while !self.end.has_come() {
-            let passed = passed(began, gap);
+            let passed = passed(began.elapsed(), gap);
             done_with = done_with.max(passed.saturating_sub(late));
             while done_with < passed {
                 let now = Instant::now();
@@ -343,10 +341,15 @@ impl Sender {
     }
 }
 
-/// How often a gap has passed.
-fn passed(since: Instant, gap: u64) -> u64 {
-    let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+/// How often a gap of so many nanoseconds has passed in this time: so many transactions are due.
+fn passed(elapsed: Duration, gap: u64) -> u64 {
+    let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     nanos.checked_div(gap).unwrap_or_default()
+}
+
+/// When a transaction is due, the first being number 0: from then on it is among those that [`passed`] counts.
+fn due_at(began: Instant, gap: u64, number: u64) -> Instant {
+    began + Duration::from_nanos(gap.saturating_mul(number.saturating_add(1)))
 }
 
 /// Whether the same transaction may be taken later.
@@ -362,5 +365,22 @@ fn reason(error: &ClientError) -> &'static str {
         ClientError::Protocol { .. } => "not_understood",
         ClientError::Rpc { .. } => "refused",
         ClientError::RequestTooLarge => "too_long",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_due_when_it_is_handed_in_at_the_earliest() {
+        let began = Instant::now();
+        for gap in [1, 3, 2_000_000, 200_000_000] {
+            for number in [0, 1, 7, 5_000] {
+                let due = due_at(began, gap, number).duration_since(began);
+                assert_eq!(passed(due, gap), number + 1);
+                assert_eq!(passed(due - Duration::from_nanos(1), gap), number);
+            }
+        }
     }
 }
