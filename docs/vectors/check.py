@@ -128,7 +128,7 @@ DOUBLE_NOTARIZE = u8(0)
 
 # Bundles, blocks, outcomes.
 bundle = put("bundle", u8(2) + u64(7) + sequence([payment_signed]) + sequence([accusation]))
-bundle_id = put("bundle.id", digest(tag("bundle"), bundle))
+bundle_id = put("bundle.id", in_parts(tag("bundle"), bundle))
 payload = put("payload", sequence([bundle_id]))
 payload_root = put("payload.root", digest(tag("payload"), payload))
 put("payload.empty.root", digest(tag("payload"), sequence([])))
@@ -165,7 +165,7 @@ leaves = {}
 for name, (key, group, value) in state.items():
     put(f"state.{name}.key", key)
     group = put(f"state.{name}.group", b"\0" + key if group is None else group)
-    path = put(f"state.{name}.path", group_half(group) + digest(STATE_ITEM, key))
+    path = put(f"state.{name}.path", path_of(group, key))
     put(f"state.{name}.value", value)
     leaves[name] = (path, put(f"state.{name}.value.hash", digest(STATE_VALUE, value)))
 
@@ -184,7 +184,7 @@ def absent(path):
 
 
 absent_key = u8(5) + bob + usd
-put("proof.absent", absent(group_half(u8(1) + bob) + digest(STATE_ITEM, absent_key)))
+put("proof.absent", absent(path_of(u8(1) + bob, absent_key)))
 put("proof.empty", b"\2")
 steps, below = descend(ordered, group_half(u8(2) + alice) + bytes(32), 256)
 assert len(below) == 4

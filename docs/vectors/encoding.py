@@ -5,7 +5,7 @@ and not for production: the Ed25519 arithmetic is not constant-time.
 """
 import hashlib
 
-TREE_LEAF, TREE_INNER, LIST_LEAF, LIST_INNER, LIST_ROOT, STATE_VALUE, STATE_GROUP, STATE_ITEM = (
+TREE_LEAF, TREE_INNER, LIST_LEAF, LIST_INNER, LIST_ROOT, STATE_VALUE, STATE_OWNER, STATE_ITEM = (
     bytes([number]) for number in range(8))
 
 
@@ -15,6 +15,11 @@ def tag(name):
 
 def digest(tag_bytes, *parts):
     return hashlib.sha3_256(tag_bytes + b"".join(parts)).digest()
+
+
+def in_parts(tag_bytes, content):
+    parts = (content[start:start + 1024] for start in range(0, len(content), 1024))
+    return digest(tag_bytes, b"\1", *(digest(tag_bytes, b"\0", part) for part in parts))
 
 
 # Section 2: integers, sequences, options.
@@ -117,10 +122,22 @@ def address(prefix, payload):
 
 # Section 11: the state tree.
 def group_half(group):
-    """First half of the paths of a group, which is given encoded: bit 0 says whether it is one of markers."""
-    half = digest(STATE_GROUP, group)
-    is_of_markers = group[:1] == b"\3" or group[:2] == b"\0\x08"
-    return bytes([half[0] & 0x7F | (0x80 if is_of_markers else 0)]) + half[1:]
+    """First half of the paths of a group, which is given encoded."""
+    tag, rest = group[0], group[1:]
+    if tag == 0:
+        owner, kind = (b"\0" + rest[1:], 0) if rest[0] == 3 else (b"\1" + rest, 3 if rest[0] == 8 else 0)
+    else:
+        owner, kind = (b"\2", 0) if tag == 4 else (b"\0" + rest, tag)
+    half = digest(STATE_OWNER, owner)
+    first = half[0] & 0x7F | (0x80 if kind == 3 else 0)
+    return bytes([first]) + half[1:31] + bytes([half[31] & 0xFC | kind])
+
+
+def path_of(group, key):
+    """Path of a key, which is given encoded like its group."""
+    if group[0] == 0:
+        return group_half(group) + bytes(32)
+    return group_half(group) + (key[33:] if group[0] == 1 else digest(STATE_ITEM, key))
 
 
 def bit(path, position):

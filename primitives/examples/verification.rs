@@ -8,6 +8,7 @@
 use quorate_primitives::address::AccountId;
 use quorate_primitives::bundle::Bundle;
 use quorate_primitives::codec::{self, Blob, List};
+use quorate_primitives::hash::many::hash_in_parts;
 use quorate_primitives::hash::{Domain, hash};
 use quorate_primitives::keys::{KnownKeys, SignatureCheck, reference_batch, verify_batch};
 use quorate_primitives::state::{AssetId, Authority, Symbol};
@@ -28,8 +29,6 @@ const BATCHES: [usize; 8] = [1, 16, 64, 128, 256, 512, 1_024, 2_048];
 const BUNDLE: usize = 128;
 /// How long each work is done in a round. The system counts in steps of some ms.
 const WHILE: Duration = Duration::from_millis(50);
-/// Bundles that are named together.
-const TOGETHER: usize = 4;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -45,38 +44,27 @@ fn main() -> Outcome<()> {
     let signed = signed?;
     let checks: Vec<SignatureCheck> = signed.iter().flat_map(|signed| signed.signature_checks()).collect();
     let mut known = KnownKeys::new(2 * keys.len());
-    let bytes: Outcome<Vec<Vec<u8>>> = signed.chunks(BUNDLE).take(TOGETHER).map(encoded).collect();
-    let bytes = bytes?;
-    let first = bytes.first().ok_or("no bundle")?;
-    let decode = |bytes: &Vec<u8>| codec::decode::<Bundle>(bytes, bytes.len());
-    let decoded: Vec<Bundle> = bytes.iter().map(decode).collect::<Result<_, _>>()?;
-    let name = |bundles: &[Bundle]| Bundle::name_all(bundles.to_vec().iter());
+    let bundle = encoded(signed.get(..BUNDLE).unwrap_or_default())?;
+    let decode = |bytes: &[u8]| codec::decode::<Bundle>(bytes, bytes.len());
     let batch = |size: usize| checks.get(..size).unwrap_or_default();
-    let (mut sizes, mut others) = ([Mean::default(); BATCHES.len()], [Mean::default(); 6]);
+    let (mut sizes, mut others) = ([Mean::default(); BATCHES.len()], [Mean::default(); 4]);
     for _ in 0..rounds {
         for (size, mean) in BATCHES.into_iter().zip(&mut sizes) {
             mean.add(size, || verify_batch(batch(size), &mut known, &mut rng).is_empty())?;
         }
-        let [library, decoding, copying, alone, together, hashing] = &mut others;
+        let [library, decoding, naming, hashing] = &mut others;
         library.add(256, || reference_batch(batch(256), &mut rng))?;
-        decoding.add(BUNDLE, || decode(first).is_ok())?;
-        copying.add(BUNDLE, || decoded.first().cloned().is_some())?;
-        alone.add(BUNDLE, || decoded.first().map(|one| name(std::slice::from_ref(one))).is_some())?;
-        together.add(BUNDLE * TOGETHER, || {
-            name(&decoded);
-            true
-        })?;
-        hashing.add(BUNDLE, || hash(Domain::Bundle, &[first]) != Hash::ZERO)?;
+        decoding.add(BUNDLE, || decode(&bundle).is_ok())?;
+        naming.add(BUNDLE, || hash_in_parts(Domain::Bundle, &[], &bundle) != Hash::ZERO)?;
+        hashing.add(BUNDLE, || hash(Domain::Bundle, &[&bundle]) != Hash::ZERO)?;
     }
     for (size, mean) in BATCHES.iter().zip(&sizes) {
         println!("{mean} us for a signature in a batch of {size}");
     }
-    let [library, decoding, copying, alone, together, hashing] = &others;
+    let [library, decoding, naming, hashing] = &others;
     println!("{library} us in a batch of 256 of the library");
-    println!("{decoding} us to decode a transaction of {} bytes", first.len() / BUNDLE);
-    println!("{alone} us to name it in a bundle alone, {copying} of that for copying");
-    println!("{together} us to name it in one of {TOGETHER} bundles, copying included");
-    println!("{hashing} us to hash its bytes alone");
+    println!("{decoding} us to decode and name a transaction of {} bytes in a bundle", bundle.len() / BUNDLE);
+    println!("{naming} us to hash its bytes in parts, {hashing} in one piece");
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! Bundles: the unit in which transactions travel, are verified and are ordered.
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::codec::{self, List, Recorder};
 use crate::evidence::{Accusation, AccusationError};
-use crate::hash::many::Messages;
-use crate::hash::{Domain, Hash, hash};
+use crate::hash::many::hash_in_parts;
+use crate::hash::{Domain, Hash};
 use crate::transaction::{SignedTransaction, TRANSACTION_BYTES_MAX, Unnamed};
 
 /// Longest bundle in bytes. A bundle is closed when it reaches [`BUNDLE_BYTES_TARGET`], so the largest
@@ -36,29 +36,15 @@ const _: () = assert!(
 /// Author and sequence are labels for fairness between validators; nothing is believed because of
 /// them. At least one transaction or one accusation is in it.
 /// Shape: author (1) ‖ sequence (8) ‖ transactions ‖ accusations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     author: u8,
     sequence: u64,
     transactions: Vec<Arc<SignedTransaction>>,
     accusations: List<Accusation, 0, ACCUSATIONS_MAX>,
-    /// Computed when it is first needed: the ids of several bundles are cheaper to compute together.
-    id: OnceLock<Hash>,
+    id: Hash,
     size: usize,
 }
-
-/// Bundles of the same content are equal, whether or not their ids were computed.
-impl PartialEq for Bundle {
-    fn eq(&self, other: &Self) -> bool {
-        let content =
-            |bundle: &Self| (bundle.author, bundle.sequence, bundle.size, bundle.transactions.len());
-        content(self) == content(other)
-            && self.transactions == other.transactions
-            && self.accusations == other.accusations
-    }
-}
-
-impl Eq for Bundle {}
 
 /// Why transactions and accusations do not make a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +108,9 @@ impl Bundle {
         if size > BUNDLE_BYTES_MAX {
             return Err(BundleError::TooLong { found: size });
         }
-        Ok(Self { author, sequence, transactions, accusations, id: OnceLock::new(), size })
+        let nameless = Self { author, sequence, transactions, accusations, id: Hash::ZERO, size };
+        let id = hash_in_parts(Domain::Bundle, &[], &nameless.encoding());
+        Ok(Self { id, ..nameless })
     }
 
     /// Index of the validator that collected it; not authenticated.
@@ -149,22 +137,10 @@ impl Bundle {
         &self.accusations
     }
 
-    /// `hash(bundle, canonical bytes)`, computed once.
+    /// Hash of the canonical bytes, in parts of 1,024: [`hash_in_parts`].
     #[must_use]
     pub fn id(&self) -> Hash {
-        *self.id.get_or_init(|| hash(Domain::Bundle, &[&self.encoding()]))
-    }
-
-    /// Computes the ids of all these bundles that have none yet, together.
-    pub fn name_all<'a>(bundles: impl Iterator<Item = &'a Self>) {
-        let unnamed: Vec<&Self> = bundles.filter(|bundle| bundle.id.get().is_none()).collect();
-        let size = unnamed.iter().map(|bundle| bundle.size).max().unwrap_or_default();
-        let mut messages = Messages::with_capacity(unnamed.len(), size);
-        unnamed.iter().for_each(|bundle| messages.push_value(Domain::Bundle, *bundle));
-        for (bundle, id) in unnamed.into_iter().zip(messages.hashes()) {
-            // If another thread was quicker, it found the same.
-            bundle.id.get_or_init(|| id);
-        }
+        self.id
     }
 
     /// The canonical bytes.

@@ -98,9 +98,9 @@ pub enum Domain {
     ListRoot,
     /// Value in the state tree: the value's canonical bytes.
     StateValue,
-    /// First half of a path in the state tree: the key's group.
-    StateGroup,
-    /// Second half of a path in the state tree: the key's item.
+    /// First half of a path in the state tree: the owner of the key's group.
+    StateOwner,
+    /// Second half of a path in the state tree, where it is hashed: the key.
     StateItem,
     /// Account id: initial authority ‖ salt.
     Account,
@@ -110,7 +110,7 @@ pub enum Domain {
     Transaction,
     /// Message that a transaction's signers sign.
     SignTransaction,
-    /// Bundle id: canonical bytes of the bundle.
+    /// Bundle id: canonical bytes of the bundle, in parts.
     Bundle,
     /// Payload root: bundle ids in order.
     Payload,
@@ -153,7 +153,7 @@ impl Domain {
             Self::ListInner => &[3],
             Self::ListRoot => &[4],
             Self::StateValue => &[5],
-            Self::StateGroup => &[6],
+            Self::StateOwner => &[6],
             Self::StateItem => &[7],
             Self::Account => b"quorate/account/1\0",
             Self::Asset => b"quorate/asset/1\0",

@@ -78,7 +78,7 @@ fn check_hashes() -> Result<(), SelfTestError> {
 
 fn leaf(number: u32) -> Leaf {
     let bytes = number.to_le_bytes();
-    let (group, item) = (hash(Domain::StateGroup, &[&bytes]), hash(Domain::StateItem, &[&bytes]));
+    let (group, item) = (hash(Domain::StateOwner, &[&bytes]), hash(Domain::StateItem, &[&bytes]));
     let mut path = [0; 64];
     let halves = group.as_bytes().iter().chain(item.as_bytes());
     path.iter_mut().zip(halves).for_each(|(place, byte)| *place = *byte);

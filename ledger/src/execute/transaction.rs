@@ -40,7 +40,7 @@ impl Moment {
 }
 
 /// Keys whose values a transaction asks for when it is executed, as far as they follow from it alone; about
-/// `limit` of them if they are more.
+/// `limit` of them if they are more. Those of one account follow each other: their paths are cheaper then.
 pub(crate) fn touched(signed: &SignedTransaction, limit: usize) -> Vec<StateKey> {
     let envelope = signed.transaction();
     let sender = envelope.sender;
@@ -53,17 +53,18 @@ pub(crate) fn touched(signed: &SignedTransaction, limit: usize) -> Vec<StateKey>
         if actor != sender {
             keys.push(StateKey::Account(actor));
         }
-        let mut payment = |asset: &AssetId, to: &AccountId| {
-            keys.extend([StateKey::Account(*to), StateKey::Balance(*to, *asset)]);
-        };
-        let asset = match &action.operation {
+        let payment =
+            |asset: &AssetId, to: &AccountId| [StateKey::Account(*to), StateKey::Balance(*to, *asset)];
+        match &action.operation {
             Operation::Transfer { asset, to, .. } => {
-                payment(asset, to);
-                asset
+                keys.push(StateKey::Balance(actor, *asset));
+                keys.extend(payment(asset, to));
+                keys.push(StateKey::Asset(*asset));
             }
             Operation::TransferMany { asset, outputs } => {
-                outputs.iter().take(limit).for_each(|output| payment(asset, &output.to));
-                asset
+                keys.push(StateKey::Balance(actor, *asset));
+                keys.extend(outputs.iter().take(limit).flat_map(|output| payment(asset, &output.to)));
+                keys.push(StateKey::Asset(*asset));
             }
             Operation::AccountCreate { .. }
             | Operation::AuthoritySet { .. }
@@ -75,9 +76,8 @@ pub(crate) fn touched(signed: &SignedTransaction, limit: usize) -> Vec<StateKey>
             | Operation::Revoke { .. }
             | Operation::ValidatorAdd { .. }
             | Operation::ValidatorRemove { .. }
-            | Operation::ValidatorRotateKey { .. } => continue,
-        };
-        keys.extend([StateKey::Asset(*asset), StateKey::Balance(actor, *asset)]);
+            | Operation::ValidatorRotateKey { .. } => {}
+        }
     }
     keys
 }

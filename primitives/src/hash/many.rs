@@ -74,6 +74,36 @@ impl Messages {
     }
 }
 
+/// Bytes of a part of something long.
+const PART_BYTES: usize = 1_024;
+/// Room beside a part for what else is hashed with it, in bytes.
+const PART_ROOM: usize = 64;
+/// Parts that wait to be hashed side by side: several times as many as any processor has lanes.
+const PARTS_AT_ONCE: usize = 64;
+/// First byte of what is hashed of a part.
+const PART: u8 = 0;
+/// First byte of what is hashed of the whole.
+const WHOLE: u8 = 1;
+
+/// Hash of something long, the parts of which are hashed side by side: `hash(domain, 1 ‖ head ‖ p)`, where `p` are
+/// the hashes of all parts in order, `hash(domain, 0 ‖ part)`, and a part is 1,024 bytes of `content`, the last
+/// one what is left. What comes first, `head`, must have a fixed length in its domain.
+#[must_use]
+pub fn hash_in_parts(domain: Domain, head: &[&[u8]], content: &[u8]) -> Hash {
+    let count = content.len().div_ceil(PART_BYTES);
+    let mut whole = vec![WHOLE];
+    whole.reserve(count.saturating_mul(Hash::ZERO.as_bytes().len()).saturating_add(PART_ROOM));
+    head.iter().for_each(|part| whole.extend_from_slice(part));
+    let mut messages =
+        Messages::with_capacity(PARTS_AT_ONCE.min(count), PART_BYTES.saturating_add(PART_ROOM));
+    for some in content.chunks(PART_BYTES.saturating_mul(PARTS_AT_ONCE)) {
+        messages.clear();
+        some.chunks(PART_BYTES).for_each(|part| messages.push(domain, &[&[PART], part]));
+        messages.hashes().iter().for_each(|part| whole.extend_from_slice(part.as_bytes()));
+    }
+    super::hash(domain, &[&whole])
+}
+
 #[inline(always)]
 fn all<S: Simd>(simd: S, messages: &Messages, hashes: &mut Vec<Hash>) {
     const { assert!(S::u64s::LEN <= LANES_MAX) };
@@ -128,26 +158,25 @@ fn side_by_side<S: Simd>(simd: S, group: &[&[u8]]) -> [Hash; LANES_MAX] {
 /// The words of a block of a message; that with its end is padded, and those after it are not asked for.
 #[inline(always)]
 fn block_of(message: &[u8], block: usize) -> [u64; RATE_WORDS] {
-    let start = block.saturating_mul(RATE);
-    let rest = message.get(start..).unwrap_or_default();
-    if let Some(whole) = rest.first_chunk::<RATE>() {
-        return words_of(whole);
-    }
-    let mut padded = [0_u8; RATE];
-    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    padded.iter_mut().skip(rest.len()).take(1).for_each(|byte| *byte = 0x06);
-    padded[RATE - 1] |= 0x80;
-    words_of(&padded)
-}
-
-#[inline(always)]
-fn words_of(block: &[u8; RATE]) -> [u64; RATE_WORDS] {
+    let rest = message.get(block.saturating_mul(RATE)..).unwrap_or_default();
+    let (whole, part) = rest.as_chunks::<8>();
     let mut words = [0_u64; RATE_WORDS];
-    for (word, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
+    for (word, bytes) in words.iter_mut().zip(whole) {
         *word = u64::from_le_bytes(*bytes);
+    }
+    if rest.len() < RATE {
+        let mut end = PADDING_START;
+        part.iter().rev().for_each(|byte| end = end << 8 | u64::from(*byte));
+        words.iter_mut().skip(whole.len()).take(1).for_each(|word| *word = end);
+        words[RATE_WORDS - 1] |= PADDING_END;
     }
     words
 }
+
+/// The byte that follows a message, as a word.
+const PADDING_START: u64 = 0x06;
+/// What is set in the last word of a message's last block.
+const PADDING_END: u64 = 0x80 << 56;
 
 fn digest_of(words: [u64; DIGEST_WORDS]) -> Hash {
     let mut bytes = [0; 32];

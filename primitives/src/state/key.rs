@@ -37,7 +37,8 @@ pub enum StateKey {
     Evidence(EpochNumber, PublicKey, EvidenceKind),
 }
 
-/// Values whose paths share their first half, and which can be proven to be complete together.
+/// Values whose paths share their first half, and which can be proven to be complete together. The groups of one
+/// account lie side by side.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum StateGroup {
     /// A single value: the group is the whole key.
@@ -52,12 +53,13 @@ pub enum StateGroup {
     Evidence,
 }
 
-/// A value's position in the state tree. Shape: hash of the group (32), whose bit 0 says whether it is a group
-/// of markers ‖ hash of the item (32); bit 0 is the highest bit of the first byte.
+/// A value's position in the state tree. Shape: hash of the group's owner (32), of which bits 254 and 255 say
+/// which of the owner's groups it is, and bit 0 whether that is one of markers ‖ item (32), which tells the values
+/// of a group apart; bit 0 is the highest bit of the first byte.
 ///
-/// Markers come and go with every transaction and soon outnumber everything else. On a side of their own
-/// they do not scatter what is read and changed all the time: it stays near each other, in the tree and in
-/// memory.
+/// What is read and changed together lies together, in the tree and in memory: an account, its balances and
+/// its grants are neighbours. Markers come and go with every transaction and soon outnumber everything else, so
+/// they have a side of their own and do not scatter the rest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Path([u8; 64]);
 
@@ -89,7 +91,8 @@ impl Path {
     /// The lowest path of a group.
     #[must_use]
     pub fn first_of(group: &StateGroup) -> Self {
-        Self::join(group.half(group.hash()), Hash::ZERO)
+        let half = Half::of_group(group);
+        Self::join(half.bytes(half.owner.hash()), Hash::ZERO)
     }
 
     fn join(group: Hash, item: Hash) -> Self {
@@ -137,23 +140,95 @@ impl Path {
 
 /// Bit 0 of a path, in its byte.
 const MARKER_BIT: u8 = 0x80;
+/// Bits 254 and 255 of a path, in their byte.
+const KIND_BITS: u8 = 0x03;
 
-impl StateGroup {
+/// Whose hash begins a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
+enum Owner<'a> {
+    /// Of what belongs to an account, itself included.
+    Account(&'a AccountId),
+    /// Of a value that stands alone.
+    Key(&'a StateKey),
+    /// Of all evidence.
+    Evidence,
+}
+
+impl Owner<'_> {
     fn hash(&self) -> Hash {
-        hash_of(Domain::StateGroup, self)
+        hash_of(Domain::StateOwner, self)
+    }
+}
+
+/// Which of its owner's groups one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The owner's own value, or all evidence.
+    Own,
+    Balances,
+    Grants,
+    /// Nonces of an account, or the marker of a transaction that nobody authorised.
+    Markers,
+}
+
+impl Kind {
+    /// Bits 254 and 255 of a path.
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Own => 0,
+            Self::Balances => 1,
+            Self::Grants => 2,
+            Self::Markers => 3,
+        }
+    }
+}
+
+/// First half of the paths of a group.
+#[derive(Clone, Copy)]
+struct Half<'a> {
+    owner: Owner<'a>,
+    kind: Kind,
+}
+
+impl<'a> Half<'a> {
+    fn of_group(group: &'a StateGroup) -> Self {
+        let (owner, kind) = match group {
+            StateGroup::Balances(account) => (Owner::Account(account), Kind::Balances),
+            StateGroup::Grants(account) => (Owner::Account(account), Kind::Grants),
+            StateGroup::Nonces(account) => (Owner::Account(account), Kind::Markers),
+            StateGroup::Evidence => (Owner::Evidence, Kind::Own),
+            StateGroup::Single(StateKey::Account(account)) => (Owner::Account(account), Kind::Own),
+            StateGroup::Single(key @ StateKey::Unauthorised(_)) => (Owner::Key(key), Kind::Markers),
+            StateGroup::Single(key) => (Owner::Key(key), Kind::Own),
+        };
+        Self { owner, kind }
     }
 
-    /// First half of the group's paths: `hash(group, canonical bytes)`, bit 0 of which is replaced by whether the
-    /// group is of markers.
-    fn half(&self, hash: Hash) -> Hash {
-        let mut bytes = *hash.as_bytes();
-        let [first, ..] = &mut bytes;
-        *first = if self.is_of_markers() { *first | MARKER_BIT } else { *first & !MARKER_BIT };
+    /// That of the key's group, which need not be made for it.
+    fn of_key(key: &'a StateKey) -> Self {
+        let (owner, kind) = match key {
+            StateKey::Account(account) => (Owner::Account(account), Kind::Own),
+            StateKey::Balance(account, _) => (Owner::Account(account), Kind::Balances),
+            StateKey::Grant(grantee, _, _) => (Owner::Account(grantee), Kind::Grants),
+            StateKey::Nonce(sender, _) => (Owner::Account(sender), Kind::Markers),
+            StateKey::Unauthorised(_) => (Owner::Key(key), Kind::Markers),
+            StateKey::Evidence(..) => (Owner::Evidence, Kind::Own),
+            StateKey::Parameters
+            | StateKey::Validators(_)
+            | StateKey::Organisation(_)
+            | StateKey::Asset(_) => (Owner::Key(key), Kind::Own),
+        };
+        Self { owner, kind }
+    }
+
+    /// The owner's hash with the bits that tell its groups apart.
+    fn bytes(&self, owner: Hash) -> Hash {
+        let mut bytes = *owner.as_bytes();
+        let [first, .., last] = &mut bytes;
+        let is_of_markers = self.kind == Kind::Markers;
+        *first = if is_of_markers { *first | MARKER_BIT } else { *first & !MARKER_BIT };
+        *last = *last & !KIND_BITS | self.kind.bits();
         Hash::from_bytes(bytes)
-    }
-
-    fn is_of_markers(&self) -> bool {
-        matches!(self, Self::Nonces(_) | Self::Single(StateKey::Unauthorised(_)))
     }
 }
 
@@ -175,29 +250,58 @@ impl StateKey {
         }
     }
 
-    /// Where the value lies in the tree: `hash(group) ‖ hash(item, canonical bytes of the key)`, the first with
-    /// bit 0 as [`Path`] says.
+    /// Where the value lies in the tree: `hash(owner)` with the bits that [`Path`] tells of ‖ item.
     #[must_use]
     pub fn path(&self) -> Path {
-        let group = self.group();
-        Path::join(group.half(group.hash()), hash_of(Domain::StateItem, self))
+        let half = Half::of_key(self);
+        let item = self.item().unwrap_or_else(|| hash_of(Domain::StateItem, self));
+        Path::join(half.bytes(half.owner.hash()), item)
     }
 
-    /// The paths of many keys, in order; cheaper than one by one.
+    /// Second half of the path, unless it is `hash(item, canonical bytes of the key)`: zero for a value that is
+    /// alone in its group, and for a balance the asset's id, which is a hash already.
+    fn item(&self) -> Option<Hash> {
+        match self {
+            Self::Balance(_, asset) => Some(Hash::from_bytes(*asset.as_bytes())),
+            Self::Grant(..) | Self::Nonce(..) | Self::Evidence(..) => None,
+            Self::Parameters
+            | Self::Validators(_)
+            | Self::Organisation(_)
+            | Self::Account(_)
+            | Self::Asset(_)
+            | Self::Unauthorised(_) => Some(Hash::ZERO),
+        }
+    }
+
+    /// The paths of many keys, in order; cheaper than one by one, most of all if keys of one owner follow each
+    /// other.
     #[must_use]
     pub fn paths(keys: &[Self]) -> Vec<Path> {
-        let mut messages = Messages::with_capacity(keys.len().saturating_mul(2), KEY_MESSAGE_BYTES);
-        let groups: Vec<StateGroup> = keys.iter().map(Self::group).collect();
-        groups.iter().for_each(|group| messages.push_value(Domain::StateGroup, group));
-        keys.iter().for_each(|key| messages.push_value(Domain::StateItem, key));
+        let mut messages = Messages::with_capacity(keys.len(), KEY_MESSAGE_BYTES);
+        // Each half with the position of its owner's hash.
+        let mut halves: Vec<(Half<'_>, usize)> = Vec::with_capacity(keys.len());
+        for half in keys.iter().map(Half::of_key) {
+            if halves.last().is_none_or(|(before, _)| before.owner != half.owner) {
+                messages.push_value(Domain::StateOwner, &half.owner);
+            }
+            halves.push((half, messages.len().saturating_sub(1)));
+        }
+        let owners = messages.len();
+        let hashed = keys.iter().filter(|key| key.item().is_none());
+        hashed.for_each(|key| messages.push_value(Domain::StateItem, key));
         let hashes = messages.hashes();
-        let (halves, items) = hashes.split_at(keys.len());
-        let halves = groups.iter().zip(halves).map(|(group, hash)| group.half(*hash));
-        halves.zip(items).map(|(half, item)| Path::join(half, *item)).collect()
+        let (owners, items) = hashes.split_at(owners);
+        let mut items = items.iter().copied();
+        let path = |(key, (half, owner)): (&Self, &(Half<'_>, usize))| {
+            let owner = owners.get(*owner).copied().unwrap_or(Hash::ZERO);
+            let item = key.item().or_else(|| items.next()).unwrap_or(Hash::ZERO);
+            Path::join(half.bytes(owner), item)
+        };
+        keys.iter().zip(&halves).map(path).collect()
     }
 }
 
-/// Room for one hashed key or group: most are of two ids.
+/// Room for one hashed key or owner: most are of two ids.
 const KEY_MESSAGE_BYTES: usize = 68;
 
 /// What a leaf commits to: `hash(state value, canonical bytes)`.

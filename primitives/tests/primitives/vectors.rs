@@ -197,7 +197,7 @@ fn every_domain_has_a_tag_of_its_own_that_begins_no_other() {
         Domain::ListInner,
         Domain::ListRoot,
         Domain::StateValue,
-        Domain::StateGroup,
+        Domain::StateOwner,
         Domain::StateItem,
     ];
     for (number, domain) in (0_u8..).zip(single) {

@@ -8,9 +8,8 @@
 //! of these sixteen bytes (4) ‖ the record's bytes ‖ hash of the record (32) ‖ CRC-32 of everything from the
 //! length on (4).
 //!
-//! The hash of a record is `hash(vote log, 1 ‖ hash of the record before ‖ sequence ‖ hashes of its parts)`.
-//! Parts are 1,024 bytes of the record each, the last one what is left, and the hash of one is `hash(vote
-//! log, 0 ‖ part)`: those of several parts are computed side by side, and most of the log is bodies of blocks.
+//! The hash of a record is `hash(vote log, 1 ‖ hash of the record before ‖ sequence ‖ hashes of its parts)`, as
+//! [`hash_in_parts`] says: most of the log is bodies of blocks, and parts are hashed side by side.
 //!
 //! Groups are synced one by one, so only the last one can be torn. Because the length has a checksum of
 //! its own, a record that ends after the end of the file was certainly never completed. A power failure
@@ -19,8 +18,8 @@
 //! later group stands behind it; otherwise it is damaged. What cannot be told apart is a last group that
 //! was synced, of which a sector is all zeros and a bit has flipped.
 use quorate_primitives::PublicKey;
-use quorate_primitives::hash::many::Messages;
-use quorate_primitives::hash::{Domain, Hash, hash};
+use quorate_primitives::hash::many::hash_in_parts;
+use quorate_primitives::hash::{Domain, Hash};
 
 use super::Identity;
 
@@ -36,16 +35,6 @@ const PREFIX_BYTES: usize = 20;
 const SUFFIX_BYTES: usize = 36;
 /// Longest content of a record: a full block body takes less than 5 MiB.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes of a record that are hashed together.
-const PART_BYTES: usize = 1024;
-/// Room beside a part for what else is hashed with it, in bytes.
-const PART_ROOM: usize = 64;
-/// Parts that wait to be hashed side by side: several times as many as any processor has lanes.
-const PARTS_AT_ONCE: usize = 64;
-/// First byte of what is hashed of a part.
-const PART: u8 = 0;
-/// First byte of what is hashed of a record.
-const RECORD: u8 = 1;
 /// What a disk writes as a whole, in bytes; file systems start it at a multiple of it in a file.
 const SECTOR_BYTES: usize = 512;
 
@@ -125,16 +114,7 @@ pub(super) fn record_bytes(content: usize) -> usize {
 
 /// The hash that chains a record to the one before.
 fn chain_hash(previous: &Hash, sequence: u64, content: &[u8]) -> Hash {
-    let count = content.len().div_ceil(PART_BYTES);
-    let mut parts = Vec::with_capacity(count.saturating_mul(Hash::ZERO.as_bytes().len()));
-    let mut messages =
-        Messages::with_capacity(PARTS_AT_ONCE.min(count), PART_BYTES.saturating_add(PART_ROOM));
-    for some in content.chunks(PART_BYTES.saturating_mul(PARTS_AT_ONCE)) {
-        messages.clear();
-        some.chunks(PART_BYTES).for_each(|part| messages.push(Domain::VoteLog, &[&[PART], part]));
-        messages.hashes().iter().for_each(|part| parts.extend_from_slice(part.as_bytes()));
-    }
-    hash(Domain::VoteLog, &[&[RECORD], previous.as_bytes(), &sequence.to_le_bytes(), &parts])
+    hash_in_parts(Domain::VoteLog, &[previous.as_bytes(), &sequence.to_le_bytes()], content)
 }
 
 /// Where a record stands.

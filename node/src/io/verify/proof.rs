@@ -112,7 +112,6 @@ impl Proof<'_> {
         bundles: Vec<(PublicKey, Bundle)>,
         transactions: Vec<SignedTransaction>,
     ) -> ProvenGroup {
-        Bundle::name_all(bundles.iter().map(|(_, bundle)| bundle));
         let mut verdicts = ProvenGroup { bundles: vec![None; bundles.len()], transactions: Vec::new() };
         let (mut together, mut apart) = (BTreeMap::<Source, Lot>::new(), Vec::new());
         {
