@@ -7,6 +7,7 @@
 //! Source of the shape that is hashed: `primitives::merkle`.
 mod draft;
 mod page;
+mod patch;
 mod sweep;
 mod update;
 
@@ -191,10 +192,7 @@ impl<'a> Subtree<'a> {
     pub(crate) fn hash(&self) -> Hash {
         match self {
             Self::Inner(_, hash) => *hash,
-            Self::Run(page, run) => match page.part(run) {
-                Some(part) => page.join(part),
-                None => page.hash(run.start),
-            },
+            Self::Run(page, run) => page.hash_of(run.clone()),
         }
     }
 

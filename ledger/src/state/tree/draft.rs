@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::page::{PAGE_MAX, PAGE_MERGED_MAX, PageLeaf};
+use super::patch::Patch;
 use super::update::{NewLeaf, Placed};
 use super::{Branch, Inner, Node, Page};
 
@@ -25,6 +26,10 @@ pub(super) struct Draft<'a> {
     levels: Vec<Vec<Joint>>,
     /// New inner nodes between pages, each after those below it.
     inners: Vec<NewInner<'a>>,
+    /// Pages of which one leaf is new.
+    patches: Vec<Patch<'a>>,
+    /// Inner nodes of those, as [`Patch::joins`] says.
+    pub(super) patch_joins: Vec<(usize, Summary)>,
     /// Room for the nodes of a page that are not whole yet.
     open: Vec<Open>,
 }
@@ -51,7 +56,7 @@ enum Source<'a> {
 
 /// The hash of a subtree, now or later.
 #[derive(Clone, Copy)]
-enum Summary {
+pub(super) enum Summary {
     Known(Hash),
     /// Of this new leaf.
     Leaf(usize),
@@ -106,6 +111,8 @@ pub(super) enum Part<'a> {
     Whole(&'a Branch),
     /// A page of this run of items.
     Page(Range<usize>),
+    /// This one of the patches.
+    Patch(usize),
     /// This one of the new inner nodes.
     Inner(usize),
 }
@@ -126,7 +133,15 @@ struct NewInner<'a> {
 impl<'a> Draft<'a> {
     /// A draft that may use these new leaves.
     pub(super) fn new(leaves: &'a [NewLeaf<'a>]) -> Self {
-        Self { leaves, items: Vec::new(), levels: Vec::new(), inners: Vec::new(), open: Vec::new() }
+        Self {
+            leaves,
+            items: Vec::new(),
+            levels: Vec::new(),
+            inners: Vec::new(),
+            patches: Vec::new(),
+            patch_joins: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// The tree that a draft of all its parts gives.
@@ -144,7 +159,7 @@ impl<'a> Draft<'a> {
         let difference = first.difference;
         match &old.node {
             // What lies beside the leaves of a page may lie in it as well.
-            Node::Page(page) => self.rewrite(page, changes),
+            Node::Page(page) => self.change(page, changes),
             Node::Inner(inner) if difference >= inner.depth => {
                 let (low, high) = split(changes, inner.depth);
                 let left = self.update(Some(&inner.left), low);
@@ -162,6 +177,22 @@ impl<'a> Draft<'a> {
                 self.join(difference, left, right)
             }
         }
+    }
+
+    /// Key and value of a new leaf.
+    pub(super) fn entry_of(&self, leaf: usize) -> Option<(&'a [u8], &'a [u8])> {
+        self.leaves.get(leaf).map(|leaf| (leaf.key, leaf.value))
+    }
+
+    /// A page after these changes.
+    fn change(&mut self, page: &'a Page, changes: &[Placed<'_>]) -> Option<Part<'a>> {
+        if let [change] = changes
+            && let Some(patch) = self.patch(page, change)
+        {
+            self.patches.push(patch);
+            return Some(Part::Patch(self.patches.len().saturating_sub(1)));
+        }
+        self.rewrite(page, changes)
     }
 
     /// A tree of the new leaves alone; there is nothing to remove.
@@ -182,7 +213,7 @@ impl<'a> Draft<'a> {
         let start = self.items.len();
         let mut rewriting = Rewriting { start, next: 0, depth: None, removed: None, newest: None };
         for change in changes {
-            let is_there = change.difference == Path::BITS;
+            let is_there = change.is_there();
             let is_right = change.path.bit(change.difference);
             let gap =
                 if is_there { change.nearest } else { page.gap(change.nearest, change.difference, is_right) };
@@ -275,8 +306,8 @@ impl<'a> Draft<'a> {
                     .extend((0..page.len()).map(|position| Item::kept(page, position, page.depth(position))));
             }
             Part::Page(run) => self.items.extend_from_within(run.clone()),
-            // The others are no pages.
-            Part::Whole(_) | Part::Inner(_) => {}
+            // The others are no pages, or too long.
+            Part::Whole(_) | Part::Patch(_) | Part::Inner(_) => {}
         }
     }
 
@@ -285,6 +316,9 @@ impl<'a> Draft<'a> {
         let summary = match &part {
             Part::Whole(branch) => Summary::Known(branch.hash),
             Part::Page(run) => self.sum_run(run.clone()),
+            Part::Patch(patch) => {
+                self.patches.get(*patch).map_or(Summary::Known(Hash::ZERO), |patch| patch.summary)
+            }
             Part::Inner(inner) => {
                 self.inners.get(*inner).map_or(Summary::Known(Hash::ZERO), |inner| inner.summary)
             }
@@ -332,7 +366,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Has a pair hashed once what it is made of is known.
-    fn sum(&mut self, depth: u16, left: Summary, right: Summary) -> Summary {
+    pub(super) fn sum(&mut self, depth: u16, left: Summary, right: Summary) -> Summary {
         let level = left.levels().max(right.levels());
         if level >= self.levels.len() {
             self.levels.resize_with(level.saturating_add(1), Vec::new);
@@ -354,25 +388,33 @@ impl<'a> Draft<'a> {
             }
             hashes.levels.push(messages.hashes());
         }
-        let (mut built, mut buffer) = (Vec::with_capacity(self.inners.len()), Vec::new());
-        for NewInner { depth, left, right, summary } in self.inners {
-            let left = branch(left, &mut built, &hashes, (&self.items, &mut buffer))?;
-            let right = branch(right, &mut built, &hashes, (&self.items, &mut buffer))?;
+        let Self { items, inners, patches, patch_joins, .. } = self;
+        let mut builder = Builder {
+            hashes,
+            items: &items,
+            patches: &patches,
+            patch_joins: &patch_joins,
+            built: Vec::with_capacity(inners.len()),
+            buffer: Vec::new(),
+        };
+        for NewInner { depth, left, right, summary } in inners {
+            let (left, right) = (builder.branch(left)?, builder.branch(right)?);
             let node = Node::Inner(Arc::new(Inner { depth, left, right }));
-            built.push(Some(Branch { node, hash: *hashes.get(&summary) }));
+            let hash = *builder.hashes.get(&summary);
+            builder.built.push(Some(Branch { node, hash }));
         }
-        branch(top?, &mut built, &hashes, (&self.items, &mut buffer))
+        builder.branch(top?)
     }
 }
 
 /// Hashes as far as they are computed.
-struct Hashes<'a> {
-    leaves: &'a [NewLeaf<'a>],
+pub(super) struct Hashes<'a> {
+    pub(super) leaves: &'a [NewLeaf<'a>],
     levels: Vec<Vec<Hash>>,
 }
 
 impl Hashes<'_> {
-    fn get<'a>(&'a self, summary: &'a Summary) -> &'a Hash {
+    pub(super) fn get<'a>(&'a self, summary: &'a Summary) -> &'a Hash {
         let hash = match summary {
             Summary::Known(hash) => Some(hash),
             Summary::Leaf(leaf) => self.leaves.get(*leaf).map(|leaf| &leaf.hash),
@@ -385,41 +427,55 @@ impl Hashes<'_> {
     }
 }
 
-/// The branch of a part; that of an inner node is here already, and belongs to its one parent.
-fn branch(
-    settled: Settled<'_>,
-    built: &mut [Option<Branch>],
-    hashes: &Hashes<'_>,
-    (items, buffer): (&[Item<'_>], &mut Vec<u8>),
-) -> Option<Branch> {
-    let hash = *hashes.get(&settled.summary);
-    match settled.part {
-        Part::Whole(branch) => Some(branch.clone()),
-        Part::Inner(inner) => {
-            let branch = built.get_mut(inner).and_then(Option::take);
-            debug_assert!(branch.is_some(), "a node is built before its parent, and has only one");
-            branch
-        }
-        Part::Page(run) => {
-            let mut leaves = [PageLeaf::NONE; PAGE_MAX];
-            let items = items.get(run).unwrap_or_default();
-            debug_assert!(items.len() <= PAGE_MAX, "runs are divided before");
-            for (leaf, item) in leaves.iter_mut().zip(items) {
-                *leaf = item.leaf(hashes)?;
+/// Makes the pages and nodes of a draft, all of whose hashes are computed.
+struct Builder<'a> {
+    hashes: Hashes<'a>,
+    items: &'a [Item<'a>],
+    patches: &'a [Patch<'a>],
+    patch_joins: &'a [(usize, Summary)],
+    /// Inner nodes that no parent has taken yet.
+    built: Vec<Option<Branch>>,
+    /// Room for a page.
+    buffer: Vec<u8>,
+}
+
+impl Builder<'_> {
+    /// The branch of a part; that of an inner node is here already, and belongs to its one parent.
+    fn branch(&mut self, settled: Settled<'_>) -> Option<Branch> {
+        let hash = *self.hashes.get(&settled.summary);
+        match settled.part {
+            Part::Whole(branch) => Some(branch.clone()),
+            Part::Inner(inner) => {
+                let branch = self.built.get_mut(inner).and_then(Option::take);
+                debug_assert!(branch.is_some(), "a node is built before its parent, and has only one");
+                branch
             }
-            let leaves = leaves.get(..items.len())?;
-            Some(Branch { node: Node::Page(Page::new(leaves, buffer)), hash })
+            Part::Page(run) => {
+                let mut leaves = [PageLeaf::NONE; PAGE_MAX];
+                let items = self.items.get(run).unwrap_or_default();
+                debug_assert!(items.len() <= PAGE_MAX, "runs are divided before");
+                for (leaf, item) in leaves.iter_mut().zip(items) {
+                    *leaf = item.leaf(&self.hashes)?;
+                }
+                let page = Page::new(leaves.get(..items.len())?, &mut self.buffer);
+                Some(Branch { node: Node::Page(page), hash })
+            }
+            Part::Patch(patch) => {
+                let page =
+                    self.patches.get(patch)?.build(&self.hashes, self.patch_joins, &mut self.buffer)?;
+                Some(Branch { node: Node::Page(page), hash })
+            }
         }
     }
 }
 
 impl Part<'_> {
-    /// Number of leaves of a page; no page can take a part that is none.
+    /// Number of leaves of a page; no page can take a part that is none, or a patch.
     fn page_len(&self) -> usize {
         match self {
             Self::Whole(Branch { node: Node::Page(page), .. }) => page.len(),
             Self::Page(run) => run.len(),
-            Self::Whole(_) | Self::Inner(_) => PAGE_MAX,
+            Self::Whole(_) | Self::Patch(_) | Self::Inner(_) => PAGE_MAX,
         }
     }
 }

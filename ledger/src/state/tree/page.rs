@@ -10,6 +10,8 @@ use quorate_primitives::state::Path;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::patch::{Fresh, Spot};
+
 /// Most leaves in a page.
 pub(super) const PAGE_MAX: usize = 12;
 /// Neighbouring pages that shrank become one when they have at most so many leaves together.
@@ -57,11 +59,7 @@ impl Page {
         let mut end = 0_usize;
         for PageLeaf { depth, entry: [key, value], .. } in leaves {
             end = end.saturating_add(key.len()).saturating_add(value.len());
-            debug_assert!(key.len() < usize::from(u16::MAX), "keys are short");
-            let [depth_low, depth_high] = depth.to_le_bytes();
-            let [key_low, key_high] = u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes();
-            let [a, b, c, d] = number(end).to_le_bytes();
-            buffer.extend_from_slice(&[depth_low, depth_high, key_low, key_high, a, b, c, d]);
+            buffer.extend_from_slice(&index_entry(*depth, key.len(), end));
         }
         buffer.reserve(leaves.len().saturating_mul(HASHES_BYTES).saturating_add(end));
         for PageLeaf { hash, join, .. } in leaves {
@@ -98,9 +96,18 @@ impl Page {
         usize::try_from(count).unwrap_or_default()
     }
 
+    /// Where the index ends and the hashes begin.
+    fn index_end(&self) -> usize {
+        COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES))
+    }
+
+    /// Where the hashes end and keys and values begin.
+    fn data(&self) -> usize {
+        self.index_end().saturating_add(self.len().saturating_mul(HASHES_BYTES))
+    }
+
     fn index(&self) -> &[[u8; INDEX_BYTES]] {
-        let end = COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES));
-        self.0.get(COUNT_BYTES..end).unwrap_or_default().as_chunks().0
+        self.0.get(COUNT_BYTES..self.index_end()).unwrap_or_default().as_chunks().0
     }
 
     /// First bit in which a leaf differs from the one before.
@@ -115,18 +122,15 @@ impl Page {
 
     /// Canonical bytes of a leaf's key and of its value.
     pub(super) fn entry(&self, leaf: usize) -> (&[u8], &[u8]) {
-        let each = INDEX_BYTES.saturating_add(HASHES_BYTES);
-        let data = COUNT_BYTES.saturating_add(self.len().saturating_mul(each));
+        let data = self.data();
         let start = leaf.checked_sub(1).map_or(0, |before| self.end(before));
         let bytes = data.saturating_add(start)..data.saturating_add(self.end(leaf));
-        let key_bytes =
-            self.index().get(leaf).map_or(0, |[_, _, low, high, ..]| u16::from_le_bytes([*low, *high]));
-        self.0.get(bytes).and_then(|both| both.split_at_checked(usize::from(key_bytes))).unwrap_or_default()
+        let key_bytes = self.index().get(leaf).map_or(0, key_bytes_of);
+        self.0.get(bytes).and_then(|both| both.split_at_checked(key_bytes)).unwrap_or_default()
     }
 
     fn hash_at(&self, place: usize) -> &[u8; 32] {
-        let hashes = COUNT_BYTES.saturating_add(self.len().saturating_mul(INDEX_BYTES));
-        let start = hashes.saturating_add(place.saturating_mul(32));
+        let start = self.index_end().saturating_add(place.saturating_mul(32));
         self.0.get(start..).and_then(|rest| rest.first_chunk()).unwrap_or(Hash::ZERO.as_bytes())
     }
 
@@ -160,6 +164,74 @@ impl Page {
         nearest
     }
 
+    /// The page after one leaf replaced another of equal length or came, with these hashes of the leaf and of the
+    /// inner nodes that have it below them, each by the leaf that it parts from the one before; `buffer` is emptied
+    /// and used.
+    pub(super) fn patched<'a>(
+        &self,
+        spot: Spot,
+        entry: [&[u8]; 2],
+        (leaf, joins): (&Hash, impl Iterator<Item = (usize, &'a Hash)>),
+        buffer: &mut Vec<u8>,
+    ) -> Self {
+        buffer.clear();
+        let (position, count) = match spot {
+            Spot::Replaces(position) => {
+                buffer.extend_from_slice(&self.0);
+                let end = self.data().saturating_add(self.end(position));
+                overwrite(buffer, end.saturating_sub(entry[1].len()), entry[1]);
+                (position, self.len())
+            }
+            Spot::Before(position, fresh) => {
+                self.extend_with(position, fresh, entry, buffer);
+                (position, self.len().saturating_add(1))
+            }
+        };
+        let hashes = COUNT_BYTES.saturating_add(count.saturating_mul(INDEX_BYTES));
+        let start = |leaf: usize| hashes.saturating_add(leaf.saturating_mul(HASHES_BYTES));
+        overwrite(buffer, start(position), leaf.as_bytes());
+        for (node, join) in joins {
+            overwrite(buffer, start(node).saturating_add(HASHES_BYTES / 2), join.as_bytes());
+        }
+        Self(Arc::from(buffer.as_slice()))
+    }
+
+    /// Puts the bytes of the page with one leaf more into an empty buffer; hashes that are new are zero.
+    fn extend_with(&self, position: usize, fresh: Fresh, [key, value]: [&[u8]; 2], buffer: &mut Vec<u8>) {
+        let Fresh { difference, is_right } = fresh;
+        let (before, after) = self.index().split_at(position.min(self.len()));
+        // The bit parts the leaf from the one before, or the one after from it.
+        let old = after.first().map_or(0, depth_of);
+        let (own, next) = if is_right { (difference, old) } else { (old, difference) };
+        let start = position.checked_sub(1).map_or(0, |before| self.end(before));
+        let more = key.len().saturating_add(value.len());
+        buffer.extend(number(self.len().saturating_add(1)).to_le_bytes());
+        buffer.extend_from_slice(before.as_flattened());
+        buffer.extend_from_slice(&index_entry(own, key.len(), start.saturating_add(more)));
+        for (leaf, entry) in (position..).zip(after) {
+            let depth = if leaf == position { next } else { depth_of(entry) };
+            buffer.extend_from_slice(&index_entry(
+                depth,
+                key_bytes_of(entry),
+                self.end(leaf).saturating_add(more),
+            ));
+        }
+        let (index_end, data) = (self.index_end(), self.data());
+        let hashes = index_end.saturating_add(position.saturating_mul(HASHES_BYTES));
+        let entry = data.saturating_add(start);
+        buffer.extend_from_slice(self.0.get(index_end..hashes).unwrap_or_default());
+        buffer.extend_from_slice(&[0; HASHES_BYTES]);
+        buffer.extend_from_slice(self.0.get(hashes..entry).unwrap_or_default());
+        buffer.extend_from_slice(key);
+        buffer.extend_from_slice(value);
+        buffer.extend_from_slice(self.0.get(entry..).unwrap_or_default());
+    }
+
+    /// Hash of the subtree of a run of leaves, at least one.
+    pub(super) fn hash_of(&self, run: Range<usize>) -> Hash {
+        self.part(&run).map_or_else(|| self.hash(run.start), |part| self.join(part))
+    }
+
     /// Where the two sides of a run of leaves part: the first leaf of the right side. None if it is one leaf.
     pub(super) fn part(&self, run: &Range<usize>) -> Option<usize> {
         (run.start.saturating_add(1)..run.end).min_by_key(|leaf| self.depth(*leaf))
@@ -180,6 +252,28 @@ impl Page {
 
 fn depth_of([low, high, ..]: &[u8; INDEX_BYTES]) -> u16 {
     u16::from_le_bytes([*low, *high])
+}
+
+fn key_bytes_of([_, _, low, high, ..]: &[u8; INDEX_BYTES]) -> usize {
+    usize::from(u16::from_le_bytes([*low, *high]))
+}
+
+/// What the index says of a leaf.
+fn index_entry(depth: u16, key_bytes: usize, end: usize) -> [u8; INDEX_BYTES] {
+    debug_assert!(key_bytes < usize::from(u16::MAX), "keys are short");
+    let [depth_low, depth_high] = depth.to_le_bytes();
+    let [key_low, key_high] = u16::try_from(key_bytes).unwrap_or(u16::MAX).to_le_bytes();
+    let [a, b, c, d] = number(end).to_le_bytes();
+    [depth_low, depth_high, key_low, key_high, a, b, c, d]
+}
+
+/// Puts bytes in the place of those that are there.
+fn overwrite(bytes: &mut [u8], start: usize, with: &[u8]) {
+    let place = bytes.get_mut(start..start.saturating_add(with.len()));
+    debug_assert!(place.is_some(), "there is room for what is overwritten");
+    if let Some(place) = place {
+        place.copy_from_slice(with);
+    }
 }
 
 fn number(value: usize) -> u32 {

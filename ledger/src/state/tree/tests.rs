@@ -286,3 +286,46 @@ fn a_sweep_that_takes_nothing_shares_the_whole_tree() {
     };
     assert!(std::ptr::eq(old, new));
 }
+
+#[test]
+fn one_leaf_that_comes_to_a_page_or_changes_in_it_gives_the_tree_of_all() {
+    for count in 1..=14 {
+        for seed in 0..8 {
+            let old: Model = (0..count).map(|number| (scattered(100 * seed + number), 1)).collect();
+            let base = tree(&old);
+            for number in 0..count {
+                let path = scattered(100 * seed + number);
+                let mut expected = old.clone();
+                expected.insert(path, 2);
+                check(&update(&base, &BTreeMap::from([(path, Some(2))])), &expected);
+            }
+            for number in 1_000..1_040 {
+                let path = scattered(number);
+                let mut expected = old.clone();
+                expected.insert(path, 2);
+                check(&update(&base, &BTreeMap::from([(path, Some(2))])), &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn values_of_other_lengths_take_the_place_of_those_that_were_there() {
+    let value = |length: usize| vec![7; length];
+    let paths: Vec<Path> = (0..9).map(scattered).collect::<BTreeSet<_>>().into_iter().collect();
+    fn change<'a>(path: &'a Path, value: &'a [u8]) -> Change<'a> {
+        Change { path, key: path.as_bytes(), value: Some(value) }
+    }
+    let first = value(40);
+    let base = Tree::new(paths_of).update(paths.iter().map(|path| change(path, &first)));
+    for changed in &paths {
+        for length in [0, 1, 39, 40, 41, 200] {
+            let value = value(length);
+            let tree = base.update([change(changed, &value)]);
+            let expected = |path: &Path| if path == changed { value.as_slice() } else { first.as_slice() };
+            assert!(tree.iter().map(|(_, value)| value).eq(paths.iter().map(expected)));
+            let leaf = |path: &Path| Leaf { path: *path, value: value_hash(expected(path)) };
+            assert_eq!(tree.root(), tree_root(&paths.iter().map(leaf).collect::<Vec<_>>()));
+        }
+    }
+}

@@ -85,6 +85,11 @@ pub(super) struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
+    /// Whether the tree has its key.
+    pub(super) fn is_there(&self) -> bool {
+        self.difference == Path::BITS
+    }
+
     /// The removal of a leaf of a page, of which `path` need not be the path: that it is there is known.
     pub(super) fn removed(path: &'a Path, leaf: usize) -> Self {
         Self { path, difference: Path::BITS, nearest: leaf, leaf: None }
