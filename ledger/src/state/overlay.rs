@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::Index;
 use super::{Members, State, Write, read};
 
+/// Cells that a transfer asks for, if nothing else did before.
+const NEARBY: usize = 6;
+
 /// A value, or none.
 type Value<'a> = Option<Cow<'a, [u8]>>;
 
@@ -30,6 +33,8 @@ pub(crate) struct Overlay<'a> {
     base: &'a State,
     cells: Vec<Cell<'a>>,
     index: Index,
+    /// The cell that a transaction asked for first, near which its others lie.
+    near: usize,
     /// What the running transaction replaced, in order: position of the cell, and its value before.
     running: Vec<(usize, Value<'a>)>,
     /// Cells that differ from the parent's state, or did.
@@ -46,6 +51,7 @@ impl<'a> Overlay<'a> {
             base,
             cells: Vec::new(),
             index: Index::default(),
+            near: 0,
             running: Vec::new(),
             kept: Vec::new(),
             administrators: BTreeMap::new(),
@@ -56,14 +62,20 @@ impl<'a> Overlay<'a> {
     /// Reads values that will be asked for. It changes nothing but the time that takes: the paths of all
     /// keys are computed together, and the tree is walked in its own order.
     pub(crate) fn read_ahead(&mut self, keys: Vec<StateKey>) {
-        let mut next = self.cells.len();
+        let first = self.cells.len();
         self.index.reserve(keys.len());
-        let is_new = |key: &StateKey| {
-            let is_new = self.index.insert(key, next);
-            next = next.saturating_add(usize::from(is_new));
-            is_new
-        };
-        let keys: Vec<StateKey> = keys.into_iter().filter(is_new).collect();
+        let mut new: Vec<StateKey> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let next = first.saturating_add(new.len());
+            let key_at = |position: usize| match position.checked_sub(first) {
+                Some(position) => new.get(position),
+                None => self.cells.get(position).map(|cell| &cell.key),
+            };
+            if self.index.insert(&key, next, key_at) {
+                new.push(key);
+            }
+        }
+        let keys = new;
         let paths = StateKey::paths(&keys);
         self.read(keys.into_iter().zip(paths));
     }
@@ -180,13 +192,23 @@ impl<'a> Overlay<'a> {
         writes
     }
 
-    /// Where the cell of a key is; read now if it was not before.
+    /// Where the cell of a key is; read now if it was not before. What was read ahead for one transaction lies
+    /// together, so it is mostly found next to what was asked for before.
     fn position(&mut self, key: &StateKey) -> usize {
-        if let Some(position) = self.index.get(key) {
+        let nearby = self.cells.get(self.near..).unwrap_or_default().iter().take(NEARBY);
+        if let Some(found) = nearby.zip(self.near..).find(|(cell, _)| cell.key == *key) {
+            return found.1;
+        }
+        let key_at = |position: usize| self.cells.get(position).map(|cell| &cell.key);
+        if let Some(position) = self.index.get(key, key_at) {
+            // A marker is the first that a transaction asks for.
+            if matches!(key, StateKey::Nonce(..)) {
+                self.near = position;
+            }
             return position;
         }
         let position = self.cells.len();
-        self.index.insert(key, position);
+        self.index.insert(key, position, key_at);
         let path = key.path();
         let value = self.base.bytes_at(&path, key).map(Cow::Borrowed);
         self.cells.push(Cell { key: key.clone(), path, value, before: None });

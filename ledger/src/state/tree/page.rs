@@ -165,8 +165,8 @@ impl Page {
     }
 
     /// The page after one leaf replaced another of equal length or came, with these hashes of the leaf and of the
-    /// inner nodes that have it below them, each by the leaf that it parts from the one before; `buffer` is emptied
-    /// and used.
+    /// inner nodes that have it below them, each by the leaf that it parts from the one before; `buffer` may be
+    /// emptied and used.
     pub(super) fn patched<'a>(
         &self,
         spot: Spot,
@@ -174,26 +174,25 @@ impl Page {
         (leaf, joins): (&Hash, impl Iterator<Item = (usize, &'a Hash)>),
         buffer: &mut Vec<u8>,
     ) -> Self {
-        buffer.clear();
-        let (position, count) = match spot {
-            Spot::Replaces(position) => {
-                buffer.extend_from_slice(&self.0);
-                let end = self.data().saturating_add(self.end(position));
-                overwrite(buffer, end.saturating_sub(entry[1].len()), entry[1]);
-                (position, self.len())
-            }
+        let (position, mut page) = match spot {
+            Spot::Replaces(position) => (position, Self(Arc::from(&*self.0))),
             Spot::Before(position, fresh) => {
+                buffer.clear();
                 self.extend_with(position, fresh, entry, buffer);
-                (position, self.len().saturating_add(1))
+                (position, Self(Arc::from(buffer.as_slice())))
             }
         };
-        let hashes = COUNT_BYTES.saturating_add(count.saturating_mul(INDEX_BYTES));
+        let (hashes, end) = (page.index_end(), page.data().saturating_add(page.end(position)));
         let start = |leaf: usize| hashes.saturating_add(leaf.saturating_mul(HASHES_BYTES));
-        overwrite(buffer, start(position), leaf.as_bytes());
-        for (node, join) in joins {
-            overwrite(buffer, start(node).saturating_add(HASHES_BYTES / 2), join.as_bytes());
+        // Nobody else has it yet.
+        if let Some(bytes) = Arc::get_mut(&mut page.0) {
+            overwrite(bytes, end.saturating_sub(entry[1].len()), entry[1]);
+            overwrite(bytes, start(position), leaf.as_bytes());
+            for (node, join) in joins {
+                overwrite(bytes, start(node).saturating_add(HASHES_BYTES / 2), join.as_bytes());
+            }
         }
-        Self(Arc::from(buffer.as_slice()))
+        page
     }
 
     /// Puts the bytes of the page with one leaf more into an empty buffer; hashes that are new are zero.
