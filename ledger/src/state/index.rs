@@ -1,5 +1,6 @@
 //! Where the value of a key is found, in constant time.
 use ahash::RandomState;
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use quorate_primitives::state::StateKey;
@@ -8,6 +9,7 @@ use quorate_primitives::state::StateKey;
 /// random, so that nobody can choose keys that collide; it is only looked up, never iterated, so its order is
 /// never seen.
 #[derive(Default)]
+#[expect(clippy::disallowed_types, reason = "only looked up, never iterated: its order is never seen")]
 pub(super) struct Index {
     /// Hash of a key, and its position.
     table: HashTable<(u64, usize)>,

@@ -4,7 +4,7 @@
 use quorate_primitives::Height;
 
 /// Version of everything below. A database of another version is refused.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 macro_rules! tables {
     ($($variant:ident = $name:literal, $doc:literal;)*) => {

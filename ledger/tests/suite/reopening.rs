@@ -171,7 +171,7 @@ fn an_unknown_format_is_refused_by_both_names() {
     memory.write(batch, Durability::Synced).unwrap();
     let message = refusal(memory).to_string();
     let both =
-        "the database has format 9, but this software reads and writes format 4; fetch the chain from other";
+        "the database has format 9, but this software reads and writes format 5; fetch the chain from other";
     assert!(message.starts_with(both), "{message}");
 }
 
@@ -185,11 +185,11 @@ fn a_database_with_tables_of_another_format_still_names_its_version() {
     let database = rocksdb::DB::open_cf(&options, &path, names).unwrap();
     database.create_cf("table of a later format", &options).unwrap();
     let meta = database.cf_handle(Table::Meta.name()).unwrap();
-    database.put_cf(&meta, schema::META_FORMAT, 5_u32.to_le_bytes()).unwrap();
+    database.put_cf(&meta, schema::META_FORMAT, 6_u32.to_le_bytes()).unwrap();
     drop(meta);
     drop(database);
     let error = refusal(Arc::new(Rocks::open(&path).unwrap()));
-    assert!(matches!(error, OpenError::Format { found: 5, supported: 4 }), "{error}");
+    assert!(matches!(error, OpenError::Format { found: 6, supported: 5 }), "{error}");
 }
 
 #[test]
